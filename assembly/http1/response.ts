@@ -1,0 +1,80 @@
+// A finished response head from a backend (RFC 9112 §4, §6.3), and the head that goes to the client. What is doubtful
+// is BAD_RESPONSE: the client gets 502 and the connection is not used again. finishResponse() and writeResponseHead()
+// belong to one message, as in request.ts.
+
+import {
+  BAD_RESPONSE, BODY_CHUNKED, F_CONTENT_LENGTH, F_DATE, F_HTTP_1_0, F_KEEP_ALIVE, F_UPGRADE, HEAD_DONE, R_BODY_MODE,
+  R_FLAGS, R_HEAD_END, R_HEADER_COUNT, R_STATUS, TEXT_DATE, W_ADD_DATE, W_CHUNKED, W_CLOSE, W_KEEP_ALIVE, W_UPGRADE,
+} from "../abi";
+import { intern, put, putByte, putCrlf, putDecimal, putText } from "../bytes";
+import { DROP, headScratchAt, Record, setResult, textAt } from "../memory";
+import { K_CONTENT_LENGTH, K_UPGRADE } from "./fields";
+import {
+  collect, contentLength, hasDate, hasTransferEncoding, hasUpgrade, responseFraming, saysClose, saysKeepAlive,
+} from "./framing";
+import { errorPosition, HTTP_1_0, HTTP_1_1, statusCode } from "./llhttp";
+import { putField } from "./request";
+
+const STATUS_LINE = intern("HTTP/1.1 ");
+const CHUNKED_FIELD = intern("Transfer-Encoding: chunked\r\n");
+const CLOSE_FIELD = intern("Connection: close\r\n");
+const KEEP_ALIVE_FIELD = intern("Connection: keep-alive\r\n");
+const UPGRADE_FIELD = intern("Connection: Upgrade\r\n");
+
+let status: u32 = 0;
+let bodyMode: i32 = 0;
+
+/**
+ * Checks the head that feedHead() found complete. `toHead`: it answers a HEAD request. `mayUpgrade`: the request asked
+ * to switch protocols. HEAD_DONE or BAD_RESPONSE; fills the result area.
+ */
+export function finishResponse(record: Record, toHead: bool, mayUpgrade: bool): i32 {
+  const version = load<u64>(record.headAt);
+  const isHttp10 = version == HTTP_1_0;
+  if (version != HTTP_1_1 && !isHttp10) return BAD_RESPONSE;
+  status = statusCode(changetype<usize>(record));
+  if (status < 100 || status > 599 || !collect(record)) return BAD_RESPONSE;
+  if (status == 101 && (!mayUpgrade || !hasUpgrade || isHttp10)) return BAD_RESPONSE;
+  bodyMode = responseFraming(status, toHead, isHttp10);
+  if (bodyMode < 0) return BAD_RESPONSE;
+  let flags: u32 = 0;
+  if (isHttp10) flags |= F_HTTP_1_0;
+  if (isHttp10 ? saysKeepAlive && !saysClose : !saysClose) flags |= F_KEEP_ALIVE;
+  if (status == 101) flags |= F_UPGRADE;
+  if (hasDate) flags |= F_DATE;
+  if (contentLength >= 0) flags |= F_CONTENT_LENGTH;
+  // a length or coding where no body can be: whatever follows is not to be trusted as the next response
+  if (bodyMode == 0 && !toHead && status != 304 && (hasTransferEncoding || contentLength > 0)) flags &= ~F_KEEP_ALIVE;
+  setResult(R_HEAD_END, errorPosition(changetype<usize>(record)));
+  setResult(R_BODY_MODE, bodyMode);
+  setResult(R_FLAGS, flags);
+  setResult(R_STATUS, status);
+  setResult(R_HEADER_COUNT, record.headerCount);
+  return HEAD_DONE;
+}
+
+export function responseContentLength(): f64 {
+  return bodyMode == BODY_CHUNKED || contentLength < 0 ? 0 : contentLength;
+}
+
+/** Writes the head for the client, as the W_ bits say, to the head scratch; returns its length. */
+export function writeResponseHead(record: Record, how: u32): u32 {
+  let to = putText(headScratchAt, STATUS_LINE);
+  to = putByte(putDecimal(to, status), 0x20);
+  to = putCrlf(put(to, record.targetAt, record.targetLength));
+  // RFC 9110 §8.6: no Content-Length in 1xx and 204
+  const withoutLength = status < 200 || status == 204 || (how & W_CHUNKED) != 0;
+  const count = record.headerCount;
+  for (let i: u32 = 0; i < count; i++) {
+    const header = record.entry(i);
+    if (header.known == K_UPGRADE ? !(how & W_UPGRADE) : (header.flags & DROP) != 0) continue;
+    if (header.known == K_CONTENT_LENGTH && withoutLength) continue;
+    to = putField(to, header);
+  }
+  if (how & W_CHUNKED) to = putText(to, CHUNKED_FIELD);
+  if (how & W_ADD_DATE) to = put(to, textAt + TEXT_DATE + 4, load<u32>(textAt + TEXT_DATE));
+  if (how & W_CLOSE) to = putText(to, CLOSE_FIELD);
+  if (how & W_KEEP_ALIVE) to = putText(to, KEEP_ALIVE_FIELD);
+  if (how & W_UPGRADE) to = putText(to, UPGRADE_FIELD);
+  return u32(putCrlf(to) - headScratchAt);
+}

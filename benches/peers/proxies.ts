@@ -1,0 +1,293 @@
+// The contenders: which are on this machine, how each is configured and started. All have one worker, keep up to 256 idle
+// connections to the backend, speak HTTP/1.1 to it, and tell it the client's address and a request id, as a user would
+// set them. Beyond that each is as it comes. Without an access log none writes a log; with one, each writes a line a
+// request to a file in the way that costs it least and is usual for it.
+
+import { stringify } from "yaml";
+import { temporaryPaths } from "./backend.ts";
+import { findProgram } from "./stage.ts";
+
+export const PROXY_NAMES = [
+  "nginx",
+  "haproxy",
+  "haproxy-splice",
+  "haproxy-splice-response",
+  "caddy",
+  "kakehi",
+  "parent",
+] as const;
+export type ProxyName = typeof PROXY_NAMES[number];
+
+/**
+ * Runs only when asked for by name. `option splice-auto` waits for signs of a fast stream, which may never come, so that
+ * haproxy-splice can come out like haproxy; `option splice-response` always splices.
+ */
+export const ONLY_BY_NAME: ProxyName = "haproxy-splice-response";
+
+/** Where one proxy is started: its own directory and port, in front of the shared backend. */
+export interface Site {
+  dir: string;
+  port: number;
+  backendPort: number;
+  accessLog: boolean;
+}
+
+export interface Launch {
+  path: string;
+  args: string[];
+  env?: Record<string, string>;
+  cwd?: string;
+}
+
+export interface Proxy {
+  name: ProxyName;
+  version: string;
+  /** What it adds to requests, and what its access log is: for the reader of the figures. */
+  does: string;
+  /** Where it writes its access log if asked to. */
+  logPath(site: Site): string;
+  /** Writes its configuration into the site and says how to start it. */
+  launch(site: Site): Launch;
+}
+
+export interface OursOptions {
+  /** Folder of this checkout. */
+  root: string;
+  /** The single binary instead of the sources. */
+  binary: string | null;
+  /** Folder of another checkout. */
+  parent: string | null;
+  /** Settings that go over those of the bench. */
+  configExtra: Record<string, unknown>;
+}
+
+/** The contenders found, and a word for each that is not. */
+export function findProxies(options: OursOptions): { proxies: Proxy[]; missing: string[] } {
+  const proxies: Proxy[] = [];
+  const missing: string[] = [];
+  const peers = {
+    nginx,
+    haproxy,
+    "haproxy-splice": haproxySplice,
+    "haproxy-splice-response": haproxySpliceResponse,
+    caddy,
+  };
+  for (const [name, make] of Object.entries(peers)) {
+    const path = findProgram(name.split("-")[0]!);
+    if (path) proxies.push(make(path));
+    else missing.push(`${name}: not on this machine`);
+  }
+  if (options.binary) proxies.push(ours("kakehi", options.binary, [], options.root, options.configExtra));
+  else addCheckout("kakehi", options.root);
+  if (options.parent) addCheckout("parent", options.parent);
+  return { proxies, missing };
+
+  function addCheckout(name: "kakehi" | "parent", root: string): void {
+    if (exists(`${root}/src/ts/worker/worker.ts`)) {
+      const args = ["run", "-A", "--no-prompt", `${root}/src/ts/main.ts`];
+      proxies.push(ours(name, Deno.execPath(), args, root, options.configExtra));
+    } else missing.push(`${name}: ${root}/src/ts/worker/worker.ts does not exist`);
+  }
+}
+
+function exists(path: string): boolean {
+  try {
+    return Deno.statSync(path).isFile;
+  } catch {
+    return false;
+  }
+}
+
+/** What the program says of its version; nginx says it on standard error. */
+function versionOf(path: string, args: string[], cwd?: string): string {
+  const output = new Deno.Command(path, { args, ...(cwd === undefined ? {} : { cwd }) }).outputSync();
+  const text = new TextDecoder().decode(output.stdout) + new TextDecoder().decode(output.stderr);
+  return text.match(/\d+\.\d+\.\d+/)?.[0] ?? "unknown";
+}
+
+function nginx(path: string): Proxy {
+  return {
+    name: "nginx",
+    version: versionOf(path, ["-v"]),
+    does:
+      "X-Forwarded-For, X-Forwarded-Proto, X-Request-Id; proxy_buffering as it comes; log: common, buffer=64k flush=1s",
+    logPath: ({ dir }) => `${dir}/access.log`,
+    launch({ dir, port, backendPort, accessLog }) {
+      Deno.writeTextFileSync(
+        `${dir}/nginx.conf`,
+        `
+daemon off;
+worker_processes 1;
+pid ${dir}/pid;
+error_log ${dir}/error.log;
+events { worker_connections 20000; }
+http {
+  ${temporaryPaths(dir)}
+  log_format common '$remote_addr - $remote_user [$time_local] "$request" $status $body_bytes_sent';
+  access_log ${accessLog ? `${dir}/access.log common buffer=64k flush=1s` : "off"};
+  keepalive_requests 1000000000;
+  upstream backend {
+    server 127.0.0.1:${backendPort};
+    keepalive 256;
+    keepalive_requests 1000000000;
+  }
+  server {
+    listen 127.0.0.1:${port} backlog=4096;
+    location / {
+      proxy_pass http://backend;
+      proxy_http_version 1.1;
+      proxy_set_header Connection "";
+      proxy_set_header Host $host;
+      proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+      proxy_set_header X-Forwarded-Proto $scheme;
+      proxy_set_header X-Request-Id $request_id;
+    }
+  }
+}
+`,
+      );
+      return { path, args: ["-p", dir, "-e", `${dir}/error.log`, "-c", `${dir}/nginx.conf`] };
+    },
+  };
+}
+
+function haproxy(path: string): Proxy {
+  return haproxyWith("haproxy", path, "");
+}
+
+function haproxySplice(path: string): Proxy {
+  return haproxyWith("haproxy-splice", path, "option splice-auto");
+}
+
+function haproxySpliceResponse(path: string): Proxy {
+  return haproxyWith("haproxy-splice-response", path, "option splice-response");
+}
+
+function haproxyWith(name: ProxyName, path: string, extra: string): Proxy {
+  return {
+    name,
+    version: versionOf(path, ["-v"]),
+    does: `X-Forwarded-For, X-Forwarded-Proto, X-Request-Id${extra && "; " + extra}; log: common, a write a line`,
+    // It logs to a descriptor, not to a file: its standard output is one.
+    logPath: ({ dir }) => `${dir}/out`,
+    launch({ dir, port, backendPort, accessLog }) {
+      const log = `log stdout format raw local0 info\n  log-format '%ci - - [%trl] "%HM %HU %HV" %ST %B'`;
+      Deno.writeTextFileSync(
+        `${dir}/haproxy.cfg`,
+        `
+global
+  nbthread 1
+  # More than the descriptors allow when all are busy, enough when most are idle.
+  maxconn 12000
+  no strict-limits
+defaults
+  mode http
+  ${accessLog ? log : ""}
+  timeout connect 3s
+  timeout client 75s
+  timeout server 60s
+  http-reuse always
+  ${extra}
+frontend web
+  bind 127.0.0.1:${port} backlog 4096
+  maxconn 12000
+  option forwardfor
+  http-request set-header X-Forwarded-Proto http
+  unique-id-format %[uuid()]
+  unique-id-header X-Request-Id
+  default_backend app
+backend app
+  server app 127.0.0.1:${backendPort} pool-max-conn 256
+`,
+      );
+      return { path, args: ["-db", "-f", `${dir}/haproxy.cfg`] };
+    },
+  };
+}
+
+function caddy(path: string): Proxy {
+  return {
+    name: "caddy",
+    version: versionOf(path, ["version"]),
+    does: "X-Forwarded-For, -Proto, -Host, X-Request-Id; GOMAXPROCS=1; log: JSON, as it has no common format",
+    logPath: ({ dir }) => `${dir}/access.log`,
+    launch({ dir, port, backendPort, accessLog }) {
+      const logs = {
+        default: { level: "ERROR", exclude: ["http.log.access"] },
+        ...(accessLog
+          ? {
+            access: {
+              include: ["http.log.access"],
+              writer: { output: "file", filename: `${dir}/access.log`, roll: false },
+            },
+          }
+          : {}),
+      };
+      const handler = {
+        handler: "reverse_proxy",
+        upstreams: [{ dial: `127.0.0.1:${backendPort}` }],
+        headers: { request: { set: { "X-Request-Id": ["{http.request.uuid}"] } } },
+        transport: {
+          protocol: "http",
+          compression: false,
+          keep_alive: { max_idle_conns: 256, max_idle_conns_per_host: 256 },
+        },
+      };
+      const server = {
+        listen: [`127.0.0.1:${port}`],
+        automatic_https: { disable: true },
+        routes: [{ handle: [handler] }],
+        ...(accessLog ? { logs: {} } : {}),
+      };
+      const config = {
+        admin: { disabled: true, config: { persist: false } },
+        logging: { logs },
+        apps: { http: { servers: { web: server } } },
+      };
+      Deno.writeTextFileSync(`${dir}/caddy.json`, JSON.stringify(config));
+      const env = { GOMAXPROCS: "1", HOME: dir, XDG_CONFIG_HOME: dir, XDG_DATA_HOME: dir };
+      return { path, args: ["run", "--config", `${dir}/caddy.json`], env };
+    },
+  };
+}
+
+function ours(
+  name: "kakehi" | "parent",
+  path: string,
+  args: string[],
+  cwd: string,
+  extra: Record<string, unknown>,
+): Proxy {
+  return {
+    name,
+    version: versionOf(path, [...args, "version"], cwd),
+    does: "X-Forwarded-For, -Proto, -Host, -Port, X-Request-Id, Via; all limits and timeouts; log: common",
+    logPath: ({ dir }) => `${dir}/access.log`,
+    launch({ dir, port, backendPort, accessLog }) {
+      const config = {
+        workers: 1,
+        control: { socket: `${dir}/socket` },
+        listeners: { web: { address: `127.0.0.1:${port}`, protocol: "http" } },
+        clusters: { app: { backends: [`127.0.0.1:${backendPort}`], pool: { idle: 256 } } },
+        routes: [{ path: "/*", cluster: "app" }],
+        ...(accessLog ? { access_log: { path: `${dir}/access.log`, format: "common" } } : {}),
+      };
+      Deno.writeTextFileSync(`${dir}/kakehi.yaml`, stringify(merge(config, extra)));
+      return { path, args: [...args, "start", "-c", `${dir}/kakehi.yaml`], cwd };
+    },
+  };
+}
+
+/** `over` laid on `base`, objects key by key, anything else whole. */
+export function merge(base: Record<string, unknown>, over: Record<string, unknown>): Record<string, unknown> {
+  const result = { ...base };
+  for (const [key, value] of Object.entries(over)) {
+    const old = result[key];
+    result[key] = isRecord(old) && isRecord(value) ? merge(old, value) : value;
+  }
+  return result;
+}
+
+export function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}

@@ -1,0 +1,196 @@
+// What the comparison shows: tables for the terminal, and everything as JSON. The figure of a cell is the median of the
+// rounds; the best round stands beside it for CPU time, because other work on the machine can only add to it.
+
+import type { Cell, Comparison, LoadResult } from "./compare.ts";
+import type { Options } from "./options.ts";
+import type { ProxyName } from "./proxies.ts";
+
+export interface Spread {
+  median: number;
+  best: number;
+  worst: number;
+}
+
+/** Of values of which less is better. */
+export function spread(values: number[]): Spread {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  const median = sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
+  return { median, best: sorted[0]!, worst: sorted.at(-1)! };
+}
+
+/** Our CPU time over the peers'; null where a side has no figure. Below 1 we use less. */
+export interface Ratios {
+  /** Over the better of nginx and HAProxy as it comes, by medians. */
+  median: number | null;
+  /** The same by the best rounds. */
+  best: number | null;
+  /** Over HAProxy with `option splice-auto`, by medians. */
+  splice: number | null;
+  /** Over another checkout of ours, by medians. */
+  parent: number | null;
+}
+
+export function ratiosOf(load: LoadResult): Ratios {
+  const cpu = (name: ProxyName) => cpuOf(load.cells[name]);
+  const ours = cpu("kakehi");
+  const over = (kind: "median" | "best", ...names: ProxyName[]) => {
+    const peers = names.map(cpu).filter((one) => one !== null).map((one) => one[kind]);
+    return ours && peers.length > 0 ? ours[kind] / Math.min(...peers) : null;
+  };
+  return {
+    median: over("median", "nginx", "haproxy"),
+    best: over("best", "nginx", "haproxy"),
+    splice: over("median", "haproxy-splice"),
+    parent: over("median", "parent"),
+  };
+}
+
+function cpuOf(cell: Cell | undefined): Spread | null {
+  if (!cell || cell.failure !== null || cell.visits.length === 0) return null;
+  return spread(cell.visits.map((visit) => visit.cpuMicros));
+}
+
+export function failuresOf({ loads, idle }: Comparison): string[] {
+  const inLoads = loads.flatMap(({ name, cells }) =>
+    Object.entries(cells).filter(([, cell]) => cell.failure !== null).map(([proxy, cell]) =>
+      `${name}, ${proxy}: ${cell.failure}`
+    )
+  );
+  const inIdle = Object.entries(idle?.cells ?? {}).filter(([, cell]) => cell.failure !== null)
+    .map(([proxy, cell]) => `idle, ${proxy}: ${cell.failure}`);
+  return [...inLoads, ...inIdle];
+}
+
+/** Rows of equal length as a table that is aligned as text and valid as Markdown; the first column to the left. */
+export function table(rows: string[][]): string {
+  const [head = [], ...body] = rows;
+  const widths = head.map((_, i) => Math.max(3, ...rows.map((row) => [...(row[i] ?? "")].length)));
+  const line = (row: string[]) =>
+    "| " + row.map((text, i) => i === 0 ? text.padEnd(widths[i]!) : text.padStart(widths[i]!)).join(" | ") + " |";
+  const rule = widths.map((width, i) => i === 0 ? "-".repeat(width) : "-".repeat(width - 1) + ":");
+  return [line(head), line(rule), ...body.map(line)].join("\n");
+}
+
+export function report(comparison: Comparison, options: Options): string {
+  const { proxies, missing, loads, idle } = comparison;
+  const parts: string[] = [];
+  const names = proxies.map(({ name }) => name);
+  const perCell = (title: string, show: (cell: Cell) => string) => {
+    const rows = loads.map((load) => [load.title, ...names.map((name) => shown(load.cells[name], show))]);
+    parts.push(`${title}\n\n${table([["scenario", ...names], ...rows])}`);
+  };
+  parts.push(
+    [
+      `One worker each, ${options.rounds} rounds of ${options.seconds} s, access log ${
+        options.accessLog ? "on" : "off"
+      }.`,
+      ...proxies.map(({ name, version, does }) => `${name} ${version}: ${does}`),
+      ...missing.map((line) => `skipped ${line}`),
+    ].join("\n"),
+  );
+  if (loads.length > 0) {
+    parts.push(cpuTable(loads, names));
+    perCell("Requests per second", (cell) => median(cell, "requestsPerSecond").toFixed(0));
+    perCell(
+      "Latency in ms, p50 / p99",
+      (cell) => `${millis(median(cell, "p50Micros"))} / ${millis(median(cell, "p99Micros"))}`,
+    );
+    perCell(
+      "Memory in MiB, PSS / RSS",
+      ({ memory }) => memory ? `${mib(memory.pssBytes)} / ${mib(memory.rssBytes)}` : "-",
+    );
+  }
+  if (idle) parts.push(idleTable(idle, names));
+  const failures = failuresOf(comparison);
+  if (failures.length > 0) parts.push(`FAILED\n\n${failures.join("\n")}`);
+  return parts.join("\n\n");
+}
+
+function cpuTable(loads: LoadResult[], names: ProxyName[]): string {
+  const all: [ProxyName, string, keyof Ratios][] = [
+    ["kakehi", "ours/better", "median"],
+    ["kakehi", "by best", "best"],
+    ["haproxy-splice", "ours/splice", "splice"],
+    ["parent", "ours/parent", "parent"],
+  ];
+  const columns = names.includes("kakehi") ? all.filter(([needs]) => names.includes(needs)) : [];
+  const rows = loads.map((load) => {
+    const ratios = ratiosOf(load);
+    const figures = names.map((name) => shown(load.cells[name], (cell) => cpuText(cell)));
+    return [load.title, ...figures, ...columns.map(([, , key]) => ratios[key]?.toFixed(2) ?? "-")];
+  });
+  const head = ["scenario", ...names, ...columns.map(([, title]) => title)];
+  return `CPU in µs per request, median (best) of the rounds; ratios to the better of nginx and haproxy\n\n${
+    table([head, ...rows])
+  }`;
+}
+
+function cpuText(cell: Cell): string {
+  const { median, best } = spread(cell.visits.map((visit) => visit.cpuMicros));
+  const digits = median < 100 ? 1 : 0;
+  return `${median.toFixed(digits)} (${best.toFixed(digits)})`;
+}
+
+function idleTable({ connections, cells }: NonNullable<Comparison["idle"]>, names: ProxyName[]): string {
+  const rows = names.map((name) => {
+    const cell = cells[name];
+    if (!cell || cell.failure !== null) return [name, ...Array(6).fill(cell ? "FAILED" : "-")];
+    return [
+      name,
+      String(cell.bytesPerConnection),
+      ...[cell.beforeBytes, cell.idleBytes, cell.afterBurstBytes, cell.closedBytes].map(mib),
+      cell.burstFailed === 0 ? "all" : `${connections - cell.burstFailed} of ${connections}`,
+    ];
+  });
+  const head = ["proxy", "bytes each", "before", "idle", "after burst", "closed", "burst answered"];
+  return `${connections} idle keep-alive connections, private memory of the worker in MiB\n\n${table([head, ...rows])}`;
+}
+
+function shown(cell: Cell | undefined, show: (cell: Cell) => string): string {
+  if (!cell) return "-";
+  return cell.failure !== null ? "FAILED" : cell.visits.length === 0 ? "-" : show(cell);
+}
+
+function median(cell: Cell, key: "requestsPerSecond" | "p50Micros" | "p99Micros"): number {
+  return spread(cell.visits.map((visit) => visit[key])).median;
+}
+
+function millis(micros: number): string {
+  return (micros / 1_000).toPrecision(3);
+}
+
+function mib(bytes: number): string {
+  return (bytes / 1024 / 1024).toFixed(1);
+}
+
+/** Everything measured, for other programs. */
+export function toJson(comparison: Comparison, options: Options, machine: Record<string, unknown>): string {
+  const { proxies, missing, loads, idle } = comparison;
+  const summary = (cell: Cell) => ({
+    ...cell,
+    cpuMicros: cpuOf(cell),
+    requestsPerSecond: cell.visits.length > 0 ? median(cell, "requestsPerSecond") : null,
+    p50Micros: cell.visits.length > 0 ? median(cell, "p50Micros") : null,
+    p99Micros: cell.visits.length > 0 ? median(cell, "p99Micros") : null,
+  });
+  const { rounds, seconds, warmup, accessLog, configExtra } = options;
+  return JSON.stringify(
+    {
+      machine,
+      settings: { rounds, seconds, warmup, accessLog, configExtra },
+      proxies: proxies.map(({ name, version, does }) => ({ name, version, does })),
+      missing,
+      scenarios: loads.map((load) => ({
+        name: load.name,
+        title: load.title,
+        ratios: ratiosOf(load),
+        proxies: Object.fromEntries(Object.entries(load.cells).map(([name, cell]) => [name, summary(cell)])),
+      })),
+      idle: idle && { connections: idle.connections, proxies: idle.cells },
+      failures: failuresOf(comparison),
+    },
+    null,
+    2,
+  );
+}

@@ -1,0 +1,38 @@
+// What is asked of the proxies: the loads, and how many connections lie idle.
+
+import type { Backend, Page } from "./backend.ts";
+
+export interface Load {
+  name: string;
+  title: string;
+  connections: number;
+  page: "small" | "medium" | "large";
+  /** The client asks for the end of the connection with each request; the proxy keeps its own to the backend. */
+  close: boolean;
+}
+
+export const LOADS = [
+  { name: "keep-alive-1", title: "keep-alive, 1 connection", connections: 1, page: "small", close: false },
+  { name: "keep-alive-64", title: "keep-alive, 64", connections: 64, page: "small", close: false },
+  { name: "keep-alive-256", title: "keep-alive, 256", connections: 256, page: "small", close: false },
+  { name: "close", title: "a connection per request, 64", connections: 64, page: "small", close: true },
+  { name: "64k", title: "64 KiB answer, 16", connections: 16, page: "medium", close: false },
+  { name: "1m", title: "1 MiB answer, 16", connections: 16, page: "large", close: false },
+] as const satisfies Load[];
+
+export const SCENARIO_NAMES = [...LOADS.map((load) => load.name), "idle"] as const;
+export type ScenarioName = typeof SCENARIO_NAMES[number];
+
+export function pageOf(load: Load, backend: Backend): Page {
+  return backend[load.page];
+}
+
+/** Descriptors for everything but the connections of the clients. */
+const OTHER_DESCRIPTORS = 1_500;
+
+/** As many idle connections as asked for and as both the proxies and the client have descriptors for. */
+export function idleConnections(asked: number): number {
+  const limits = Deno.readTextFileSync("/proc/self/limits");
+  const open = limits.match(/^Max open files\s+\d+\s+(\d+)/m)?.[1];
+  return open === undefined ? asked : Math.max(1, Math.min(asked, Number(open) - OTHER_DESCRIPTORS));
+}

@@ -1,0 +1,76 @@
+// Rules and requests for the bench of the router, and for the test that runs it tiny.
+
+import type { Router, RouteRule } from "../src/ts/routing/router.ts";
+
+const NO_HEADERS = { has: () => false };
+
+/** Ten routes of an ordinary site. */
+export function siteRules(host: string): RouteRule[] {
+  const paths = [
+    "",
+    "/api/*",
+    "/api/v2/*",
+    "/static/*",
+    "/login",
+    "/logout",
+    "/admin/*",
+    "/ws",
+    "/robots.txt",
+    "/img/*",
+  ];
+  return paths.map((path) => ({ host, path, methods: [], headers: {}, priority: 0 }));
+}
+
+export function hostName(number: number): string {
+  return `shop-${number.toString(36)}.customers.example.com`;
+}
+
+/** Rules for so many hosts, ten each. */
+export function manyRules(hosts: number): RouteRule[] {
+  return Array.from({ length: hosts }, (_, number) => siteRules(hostName(number))).flat();
+}
+
+const PATHS = [
+  "/",
+  "/api/v1/items/4711",
+  "/api/v2/orders",
+  "/static/css/main.css",
+  "/login",
+  "/about/us",
+  "/img/a.png",
+];
+
+/** Requests in one piece of memory, as in a worker's buffers. */
+export class Requests {
+  private readonly bytes: Uint8Array;
+  private readonly places: Int32Array;
+  private next = 0;
+
+  constructor(requests: [host: string, path: string][]) {
+    const encoder = new TextEncoder();
+    this.bytes = encoder.encode("GET" + requests.flat().join(""));
+    this.places = new Int32Array(4 * requests.length);
+    let at = 3;
+    requests.forEach(([host, path], i) => {
+      this.places.set([at, host.length, at + host.length, path.length], 4 * i);
+      at += host.length + path.length;
+    });
+  }
+
+  lookupNext(router: Router): number {
+    const { bytes, places, next } = this;
+    this.next = next + 4 === places.length ? 0 : next + 4;
+    const [host, length, path, size] = [places[next]!, places[next + 1]!, places[next + 2]!, places[next + 3]!];
+    return router.lookup(bytes, host, length, path, size, 0, 3, NO_HEADERS);
+  }
+}
+
+/** Hosts by Zipf's law, or all alike; the sequence is the same in each run. */
+export function traffic(hosts: number, count: number, isPopular: boolean): Requests {
+  let state = 12345;
+  const random = () => (state = Math.imul(state, 1664525) + 1013904223 >>> 0) / 2 ** 32;
+  return new Requests(Array.from({ length: count }, () => {
+    const number = Math.floor(isPopular ? hosts ** random() - 1 : hosts * random());
+    return [hostName(number), PATHS[Math.floor(random() * PATHS.length)]!];
+  }));
+}

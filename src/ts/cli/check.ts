@@ -1,0 +1,37 @@
+// `kakehi check FILE`: reads a configuration as `start` would and says everything that is wrong with it, or what it has.
+
+import { loadStateFile } from "../config/parse.ts";
+import { formatErrors } from "../config/problem.ts";
+import type { State } from "../config/state.ts";
+import { EXIT_DONE, EXIT_FAILED, EXIT_USAGE, print, printJson } from "./output.ts";
+
+const USAGE = "usage: kakehi check FILE [--json]";
+
+/** Exit code 0 if the file can be used, 1 if not, 2 for wrong usage. */
+export async function run(args: string[], json: boolean): Promise<number> {
+  const [file] = args;
+  if (file === undefined || args.length !== 1 || file.startsWith("-")) {
+    console.error(USAGE);
+    return EXIT_USAGE;
+  }
+  const { state, errors } = await loadStateFile(file);
+  if (json) printJson(errors ? { file, ok: false, errors } : { file, ok: true, ...countsOf(state) });
+  else if (errors) console.error(formatErrors(errors));
+  else print(`${file}: ok (${summary(state)})`);
+  return errors ? EXIT_FAILED : EXIT_DONE;
+}
+
+function countsOf(state: State): Record<string, number> {
+  const clusters = Object.values(state.clusters);
+  return {
+    listeners: Object.keys(state.listeners).length,
+    clusters: clusters.length,
+    backends: clusters.reduce((count, cluster) => count + cluster.backends.length, 0),
+    routes: state.routes.length,
+  };
+}
+
+function summary(state: State): string {
+  const counts = Object.entries(countsOf(state));
+  return counts.map(([name, count]) => `${count} ${count === 1 ? name.slice(0, -1) : name}`).join(", ");
+}

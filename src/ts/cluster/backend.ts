@@ -1,0 +1,90 @@
+// One server of a cluster as a worker sees it: where it is, how busy, whether connecting to it failed lately, and the
+// connections to it that wait for work (a list threaded through them, the one used last in front).
+
+import type { Endpoint } from "../net/endpoint.ts";
+import type { Upstream } from "./upstream.ts";
+
+/** After a failed connect a backend is passed over for this long, doubled with each further failure up to the second. */
+const AVOID_MS = 1_000;
+const AVOID_MAX_MS = 30_000;
+
+export class Backend {
+  /** Open connections, busy and idle. */
+  connections = 0;
+  idle = 0;
+  /** Requests being carried. */
+  requests = 0;
+  /** For smooth weighted round robin. */
+  currentWeight = 0;
+  avoidedUntilMs = 0;
+  failures = 0;
+  /** Its address as text, for the access log. */
+  readonly text: Uint8Array<ArrayBuffer>;
+  #first: Upstream | null = null;
+  #last: Upstream | null = null;
+
+  constructor(
+    readonly endpoint: Endpoint,
+    readonly weight: number,
+    readonly idleMax: number,
+    readonly idleTimeoutMs: number,
+  ) {
+    this.text = new TextEncoder().encode(endpoint.text);
+  }
+
+  /** The idle connection that was used last, or null. */
+  takeIdle(): Upstream | null {
+    const upstream = this.#first;
+    if (upstream === null) return null;
+    this.#unlink(upstream);
+    upstream.disarmTimer();
+    return upstream;
+  }
+
+  /** Keeps a connection for the next request; the one that has waited longest goes when there are too many. */
+  putIdle(upstream: Upstream): void {
+    if (this.idleMax === 0) {
+      upstream.close();
+      return;
+    }
+    if (this.idle >= this.idleMax) this.dropIdle(this.#last!);
+    upstream.owner = null;
+    upstream.reused = true;
+    upstream.poolNext = this.#first;
+    upstream.poolPrevious = null;
+    if (this.#first) this.#first.poolPrevious = upstream;
+    else this.#last = upstream;
+    this.#first = upstream;
+    this.idle++;
+    upstream.armTimer(this.idleTimeoutMs);
+  }
+
+  dropIdle(upstream: Upstream): void {
+    this.#unlink(upstream);
+    upstream.close();
+  }
+
+  closeIdle(): void {
+    while (this.#first) this.dropIdle(this.#first);
+  }
+
+  connectFailed(nowMs: number): void {
+    this.avoidedUntilMs = nowMs + Math.min(AVOID_MS << Math.min(this.failures, 5), AVOID_MAX_MS);
+    this.failures++;
+  }
+
+  connectSucceeded(): void {
+    this.failures = 0;
+    this.avoidedUntilMs = 0;
+  }
+
+  #unlink(upstream: Upstream): void {
+    const { poolNext, poolPrevious } = upstream;
+    if (poolPrevious) poolPrevious.poolNext = poolNext;
+    else this.#first = poolNext;
+    if (poolNext) poolNext.poolPrevious = poolPrevious;
+    else this.#last = poolPrevious;
+    upstream.poolNext = upstream.poolPrevious = null;
+    this.idle--;
+  }
+}

@@ -1,0 +1,162 @@
+// A cluster as a worker sees it: its backends, how one is chosen, and how a connection to it is had. Connections belong
+// to the worker and serve all clients. A backend to which connecting failed lately is passed over as long as another one
+// is left; when none is, all are tried.
+
+import type { Backend } from "./backend.ts";
+import { Upstream, type UpstreamContext } from "./upstream.ts";
+
+/** Why there is no connection. */
+export const NO_BACKEND = -1;
+export const NO_CONNECTION = -2;
+
+export type Balance = "round_robin" | "random" | "least_requests";
+
+export interface ClusterOptions {
+  name: string;
+  balance: Balance;
+  /** Open connections to all backends together; 0: no cap. */
+  connectionsMax: number;
+  connectTimeoutMs: number;
+  responseTimeoutMs: number;
+}
+
+export class Cluster {
+  /** Set by acquire() when it returns null. */
+  refusal = 0;
+  readonly #totalWeight: number;
+  #random = 0x9e3779b9;
+
+  constructor(
+    readonly options: ClusterOptions,
+    readonly backends: readonly Backend[],
+    private readonly context: UpstreamContext,
+  ) {
+    this.#totalWeight = backends.reduce((sum, backend) => sum + backend.weight, 0);
+  }
+
+  get connectTimeoutMs(): number {
+    return this.options.connectTimeoutMs;
+  }
+
+  get responseTimeoutMs(): number {
+    return this.options.responseTimeoutMs;
+  }
+
+  /**
+   * A connection for one request, idle or just connecting, or null with `refusal` set. `fresh`: not from the pool.
+   * `avoid`: a backend that has just failed, passed over if there is another.
+   */
+  acquire(fresh: boolean, avoid: Backend | null): Upstream | null {
+    const tries = this.backends.length;
+    let failed = avoid;
+    for (let i = 0; i < tries; i++) {
+      const backend = this.#choose(failed);
+      if (backend === null) break;
+      if (!fresh) {
+        const idle = backend.takeIdle();
+        if (idle) return idle;
+      }
+      if (this.#isFull()) {
+        this.refusal = NO_CONNECTION;
+        return null;
+      }
+      const upstream = this.context.idleObjects.pop() ?? new Upstream(this.context);
+      const error = upstream.connect(backend);
+      if (error === 0) return upstream;
+      this.context.idleObjects.push(upstream);
+      backend.connectFailed(this.context.loop.nowMs);
+      failed = backend;
+    }
+    this.refusal = NO_BACKEND;
+    return null;
+  }
+
+  #isFull(): boolean {
+    if (this.context.upstreamsActive >= this.context.upstreamsMax) return true;
+    const max = this.options.connectionsMax;
+    if (max === 0) return false;
+    let open = 0;
+    for (let i = 0; i < this.backends.length; i++) open += this.backends[i]!.connections;
+    return open >= max;
+  }
+
+  #choose(avoid: Backend | null): Backend | null {
+    const backends = this.backends;
+    if (backends.length === 1) return backends[0]!;
+    if (backends.length === 0) return null;
+    const nowMs = this.context.loop.nowMs;
+    return this.#chooseFrom(nowMs, avoid) ?? this.#chooseFrom(Infinity, avoid) ?? backends[0]!;
+  }
+
+  /** Chooses among the backends that are not avoided at `nowMs`. */
+  #chooseFrom(nowMs: number, avoid: Backend | null): Backend | null {
+    switch (this.options.balance) {
+      case "round_robin":
+        return this.#roundRobin(nowMs, avoid);
+      case "random":
+        return this.#weightedRandom(nowMs, avoid);
+      case "least_requests":
+        return this.#leastRequests(nowMs, avoid);
+    }
+  }
+
+  /** Smooth weighted round robin: each gains its weight, the richest is chosen and pays the sum. */
+  #roundRobin(nowMs: number, avoid: Backend | null): Backend | null {
+    let best: Backend | null = null;
+    let total = 0;
+    for (let i = 0; i < this.backends.length; i++) {
+      const backend = this.backends[i]!;
+      if (backend === avoid || backend.avoidedUntilMs > nowMs) continue;
+      backend.currentWeight += backend.weight;
+      total += backend.weight;
+      if (best === null || backend.currentWeight > best.currentWeight) best = backend;
+    }
+    if (best) best.currentWeight -= total;
+    return best;
+  }
+
+  #weightedRandom(nowMs: number, avoid: Backend | null): Backend | null {
+    let total = this.#totalWeight;
+    for (let i = 0; i < this.backends.length; i++) {
+      const backend = this.backends[i]!;
+      if (backend === avoid || backend.avoidedUntilMs > nowMs) total -= backend.weight;
+    }
+    if (total <= 0) return null;
+    let point = this.#nextRandom() % total;
+    for (let i = 0; i < this.backends.length; i++) {
+      const backend = this.backends[i]!;
+      if (backend === avoid || backend.avoidedUntilMs > nowMs) continue;
+      if (point < backend.weight) return backend;
+      point -= backend.weight;
+    }
+    return null;
+  }
+
+  /** Fewest requests for its weight; of equals the one that round robin would take. */
+  #leastRequests(nowMs: number, avoid: Backend | null): Backend | null {
+    let best: Backend | null = null;
+    for (let i = 0; i < this.backends.length; i++) {
+      const backend = this.backends[i]!;
+      if (backend === avoid || backend.avoidedUntilMs > nowMs) continue;
+      backend.currentWeight += backend.weight;
+      if (best === null || this.#isLess(backend, best)) best = backend;
+    }
+    if (best) best.currentWeight -= this.#totalWeight;
+    return best;
+  }
+
+  #isLess(a: Backend, b: Backend): boolean {
+    const difference = a.requests * b.weight - b.requests * a.weight;
+    return difference < 0 || (difference === 0 && a.currentWeight > b.currentWeight);
+  }
+
+  /** xorshift32 (Marsaglia 2003): spreading load needs no better. */
+  #nextRandom(): number {
+    let x = this.#random;
+    x ^= x << 13;
+    x ^= x >>> 17;
+    x ^= x << 5;
+    this.#random = x;
+    return x >>> 0;
+  }
+}

@@ -1,0 +1,205 @@
+// Checks a plain value against a shape and turns it into its canonical form. It goes on after a problem, so that all of
+// them are found at once; what was refused is `undefined` in the result. Linear in the size of the value.
+
+import { FormatError } from "./format_error.ts";
+import { nearest } from "./nearest.ts";
+import { ERRORS_MAX, oneOf, type Path, type Problem, show } from "./problem.ts";
+import type { ListShape, MapShape, ObjectShape, Of, Shape, ShorthandShape, TextShape, WordShape } from "./shape.ts";
+import { formatDuration, formatSize, parseDuration, parseSize } from "./units.ts";
+
+/** What is left of a T when anything in it may have been refused. */
+export type Draft<T> = T extends object ? { [K in keyof T]?: Draft<T[K]> | undefined } : T | undefined;
+
+/** Looking for the nearest name costs more than the rest; a file that is wrong everywhere gets no more advice than this. */
+const SUGGESTIONS_MAX = 100;
+
+export class Checker {
+  readonly problems: Problem[] = [];
+  /** How many problems were left out because there are too many. */
+  problemsLeftOut = 0;
+  private readonly path: (string | number)[] = [];
+  private suggestionsLeft = SUGGESTIONS_MAX;
+
+  /** The canonical form of `value`, as far as it could be made; problems are added to `problems`. */
+  check<T>(shape: Of<T>, value: unknown): Draft<T> | undefined {
+    return this.visit(shape, value) as Draft<T> | undefined;
+  }
+
+  refuse(path: Path, expected: string, got: string, hint = "", on: Problem["on"] = "value"): void {
+    if (this.problems.length < ERRORS_MAX) this.problems.push({ path: [...path], on, expected, got, hint });
+    else this.problemsLeftOut++;
+  }
+
+  /** A hint at the known name nearest to an unknown one, or "". */
+  suggest(word: string, known: Iterable<string>): string {
+    if (this.suggestionsLeft-- <= 0) return "";
+    const name = nearest(word, known);
+    return name === undefined ? "" : `did you mean "${name}"?`;
+  }
+
+  private visit(shape: Shape, value: unknown): unknown {
+    switch (shape.kind) {
+      case "count":
+        return this.count(value, shape.min, shape.max);
+      case "duration":
+        return this.quantity(value, shape, parseDuration, formatDuration);
+      case "size":
+        return this.quantity(value, shape, parseSize, formatSize);
+      case "choice":
+        return this.choice(value, shape.words);
+      case "text":
+        return this.text(shape, value);
+      case "list":
+        return this.list(shape, value);
+      case "map":
+        return this.map(shape, value);
+      case "object":
+        return this.object(shape, value);
+      case "word":
+        return this.word(shape, value);
+      case "shorthand":
+        return this.shorthand(shape, value);
+    }
+  }
+
+  private wrong(expected: string, value: unknown, hint = ""): undefined {
+    this.refuse(this.path, expected, show(value), hint);
+  }
+
+  private count(value: unknown, min: number, max: number): number | undefined {
+    const expected = `a whole number from ${min} to ${max}`;
+    if (typeof value === "number" && Number.isInteger(value) && value >= min && value <= max) return value || 0;
+    const isQuoted = typeof value === "string" && /^-?\d+$/.test(value);
+    return this.wrong(expected, value, isQuoted ? "write it without quotes" : "");
+  }
+
+  private quantity(
+    value: unknown,
+    { min, max }: { min: number; max: number },
+    parse: (text: string) => number,
+    format: (value: number) => string,
+  ): number | undefined {
+    if (typeof value !== "string" && typeof value !== "number") {
+      return this.wrong(parse === parseSize ? 'a size such as "16KiB"' : 'a duration such as "10s"', value);
+    }
+    const quantity = this.parsed(parse, String(value), value);
+    if (quantity === undefined || (quantity >= min && quantity <= max)) return quantity;
+    return this.wrong(`${parse === parseSize ? "a size" : "a duration"} from ${format(min)} to ${format(max)}`, value);
+  }
+
+  /** Runs one of the parsers of text, whose refusal becomes a problem at the current path. */
+  private parsed<T>(
+    parse: (text: string) => T,
+    text: string,
+    value: unknown = text,
+    on: Problem["on"] = "value",
+  ): T | undefined {
+    try {
+      return parse(text);
+    } catch (error) {
+      if (!(error instanceof FormatError)) throw error;
+      this.refuse(this.path, error.expected, show(value), error.hint, on);
+      return undefined;
+    }
+  }
+
+  private choice(value: unknown, words: readonly string[]): string | undefined {
+    if (typeof value === "string" && words.includes(value)) return value;
+    const hint = typeof value === "string" ? this.suggest(value, words) : "";
+    return this.wrong(oneOf(words), value, hint);
+  }
+
+  private text(shape: TextShape, value: unknown): string | undefined {
+    if (typeof value === "string") return this.parsed(shape.parse, value);
+    const isScalar = typeof value === "number" || typeof value === "boolean";
+    return this.wrong(shape.expected, value, isScalar ? `put it in quotes: "${value}"` : "");
+  }
+
+  private list(shape: ListShape, value: unknown): unknown[] | undefined {
+    if (value === null) return [];
+    if (!Array.isArray(value)) {
+      return this.wrong("a list", value, typeof value === "string" ? `write [${value}]` : "");
+    }
+    const out = value.map((item, at) => this.below(at, () => this.visit(shape.of, item)));
+    return shape.order === "set" ? [...new Set(out)].sort() : out;
+  }
+
+  private below<T>(step: string | number, visit: () => T): T {
+    this.path.push(step);
+    const result = visit();
+    this.path.pop();
+    return result;
+  }
+
+  private map(shape: MapShape, value: unknown): Record<string, unknown> | undefined {
+    if (value === null) return {};
+    if (!isMap(value)) return this.wrong(`a map of ${shape.label} to value`, value);
+    const entries = new Map<string, unknown>();
+    for (const [written, item] of Object.entries(value)) {
+      this.below(written, () => {
+        const name = this.parsed(shape.name.parse, written, written, "key");
+        if (name !== undefined && entries.has(name)) {
+          this.refuse(this.path, "each name once", `"${name}" again in another spelling`, "", "key");
+        }
+        const checked = this.visit(shape.of, item);
+        if (name !== undefined) entries.set(name, checked);
+      });
+    }
+    const pairs = [...entries];
+    if (shape.order === "sorted") pairs.sort(([a], [b]) => (a < b ? -1 : 1));
+    return Object.fromEntries(pairs);
+  }
+
+  private object({ keys }: ObjectShape, value: unknown): Record<string, unknown> | undefined {
+    const given = value ?? {};
+    if (!isMap(given)) return this.wrong(`a map of ${Object.keys(keys).join(", ")}`, value);
+    for (const name of Object.keys(given)) {
+      if (!Object.hasOwn(keys, name)) this.unknownKey(name, Object.keys(keys));
+    }
+    const out: Record<string, unknown> = {};
+    for (const name of Object.keys(keys)) {
+      out[name] = this.below(name, () => this.keyOf(keys, name, given));
+    }
+    return out;
+  }
+
+  private keyOf(keys: ObjectShape["keys"], name: string, given: Record<string, unknown>): unknown {
+    const key = keys[name]!;
+    if (Object.hasOwn(given, name)) return this.visit(key.shape, given[name]);
+    if (key.default !== undefined) return this.visit(key.shape, key.default);
+    return key.inherits === undefined ? this.visit(key.shape, undefined) : undefined;
+  }
+
+  private unknownKey(name: string, known: string[]): void {
+    this.refuse([...this.path, name], oneOf(known), `the unknown key ${show(name)}`, this.suggest(name, known), "key");
+  }
+
+  private word(shape: WordShape, value: unknown): unknown {
+    if (value === shape.word) return shape.means;
+    const before = this.problems.length;
+    const checked = this.visit(shape.or, value);
+    // The word is an alternative to the value as a whole: what is wrong deeper in it is no reason to speak of the word.
+    for (const problem of this.problems.slice(before)) {
+      if (problem.path.length > this.path.length) continue;
+      problem.expected = `"${shape.word}" or ${problem.expected}`;
+      if (problem.hint === "" && typeof value === "string") problem.hint = this.suggest(value, [shape.word]);
+    }
+    return checked;
+  }
+
+  private shorthand(shape: ShorthandShape, value: unknown): unknown {
+    if (isMap(value)) return this.visit(shape.of, value);
+    if (typeof value !== "string") {
+      return this.wrong(`a text or a map of ${Object.keys(shape.of.keys).join(", ")}`, value);
+    }
+    const before = this.problems.length;
+    const checked = this.visit(shape.of, { [shape.key]: value });
+    // The key was not written, so problems of the text are problems of the whole.
+    for (const problem of this.problems.slice(before)) problem.path = problem.path.slice(0, this.path.length);
+    return checked;
+  }
+}
+
+function isMap(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}

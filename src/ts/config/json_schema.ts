@@ -1,0 +1,80 @@
+// The JSON Schema (draft 2020-12) of the file, derived from the schema, for editors and for other languages. It accepts
+// everything that the checker accepts; the checker refuses more, where a value has a form that patterns cannot say or
+// depends on other values.
+
+import { STATE } from "./schema.ts";
+import type { Key, MapShape, ObjectShape, Shape, TextShape } from "./shape.ts";
+import { boundsOf } from "./reference.ts";
+import { DURATION_PATTERN, SIZE_PATTERN } from "./units.ts";
+
+export type JsonSchema = Record<string, unknown>;
+
+export function jsonSchema(): JsonSchema {
+  return {
+    $schema: "https://json-schema.org/draft/2020-12/schema",
+    title: "Configuration of kakehi",
+    ...schemaOf(STATE),
+  };
+}
+
+function schemaOf(shape: Shape): JsonSchema {
+  switch (shape.kind) {
+    case "count":
+      return { type: "integer", minimum: shape.min, maximum: shape.max };
+    case "duration":
+      return { type: "string", pattern: DURATION_PATTERN };
+    case "size":
+      return {
+        anyOf: [{ type: "integer", minimum: shape.min, maximum: shape.max }, { type: "string", pattern: SIZE_PATTERN }],
+      };
+    case "choice":
+      return { type: "string", enum: [...shape.words] };
+    case "text":
+      return textSchema(shape);
+    case "list":
+      return { type: ["array", "null"], items: schemaOf(shape.of) };
+    case "map":
+      return mapSchema(shape);
+    case "object":
+      return objectSchema(shape);
+    case "word":
+      return { anyOf: [{ type: "string", const: shape.word }, schemaOf(shape.or)] };
+    case "shorthand":
+      return { anyOf: [schemaOf(shape.of.keys[shape.key]!.shape), schemaOf(shape.of)] };
+  }
+}
+
+function textSchema({ pattern }: TextShape): JsonSchema {
+  return pattern === undefined ? { type: "string" } : { type: "string", pattern };
+}
+
+function mapSchema(shape: MapShape): JsonSchema {
+  const names = shape.name.pattern === undefined ? {} : { propertyNames: { pattern: shape.name.pattern } };
+  return { type: ["object", "null"], ...names, additionalProperties: schemaOf(shape.of) };
+}
+
+function objectSchema({ keys }: ObjectShape): JsonSchema {
+  const entries = Object.entries(keys);
+  const required = entries.filter(([, key]) => key.default === undefined && key.inherits === undefined);
+  const properties = Object.fromEntries(entries.map(([name, key]) => [name, keySchema(key)]));
+  // An object all of whose keys may be left out may be left empty, too, which is null in YAML.
+  if (required.length === 0) return { type: ["object", "null"], properties, additionalProperties: false };
+  return { type: "object", properties, required: required.map(([name]) => name), additionalProperties: false };
+}
+
+function keySchema(key: Key<unknown>): JsonSchema {
+  const schema: JsonSchema = { description: describe(key), ...schemaOf(key.shape) };
+  if (key.default !== undefined) schema.default = key.default;
+  schema.examples = [key.example];
+  return schema;
+}
+
+/** What the keywords cannot say is said in the description. */
+function describe({ about, unit, inherits, ...key }: Key<unknown>): string {
+  const sentences = [about];
+  if (unit !== undefined) sentences.push(`Unit: ${unit}.`);
+  const bounds = boundsOf({ about, ...key });
+  if (bounds !== "") sentences.push(`Bounds: ${bounds}.`);
+  if (inherits !== undefined) sentences.push(`Default: that of ${inherits}.`);
+  return sentences.join(" ");
+}

@@ -1,0 +1,281 @@
+// The schema of the configuration: every key with its form, bounds, default and documentation. This is the only place
+// where they are said; checking, the JSON Schema and CONFIGURATION.md are derived from it. What involves more than one
+// key (references, duplicates, limits that depend on each other) is in cross_check.ts.
+
+import {
+  canonicalAddress,
+  canonicalBoundAddress,
+  canonicalNetwork,
+  NAME_PATTERN,
+  parseAnswer,
+  parseFieldName,
+  parseFieldValue,
+  parseFilePath,
+  parseMethod,
+  parseName,
+  parseSocketPath,
+  parseStatus,
+  parseUser,
+  STATUS_PATTERN,
+  TOKEN_PATTERN,
+  USER_PATTERN,
+} from "./names.ts";
+import { parseHostPattern } from "./hosts.ts";
+import { parsePathPattern } from "./paths.ts";
+import { LIMITS, TIMEOUTS } from "./schema_limits.ts";
+import {
+  choice,
+  count,
+  COUNT_MAX,
+  duration,
+  key,
+  list,
+  map,
+  object,
+  type Of,
+  shorthand,
+  text,
+  wordOr,
+} from "./shape.ts";
+import type { AccessLogState, BackendState, ClusterState, ListenerState, RouteState, State } from "./state.ts";
+
+const HOUR_MS = 3_600_000;
+
+const name = text("a name", parseName, NAME_PATTERN);
+const token = text("a method such as GET", parseMethod, TOKEN_PATTERN);
+const fieldName = text("the name of a header field", parseFieldName, TOKEN_PATTERN);
+const fieldValue = text("the value of a header field, as text", parseFieldValue);
+
+const LISTENER: Of<ListenerState> = object({
+  address: key(text('an address to bind, such as "0.0.0.0:80"', canonicalBoundAddress), {
+    about:
+      "Where the listener takes connections: an IPv4 address and a port, or an IPv6 address in brackets and a port. " +
+      "Port 0 lets the kernel choose one.",
+    example: "0.0.0.0:80",
+  }),
+  protocol: key(choice("http"), {
+    about: "What clients speak on it.",
+    default: "http",
+    example: "http",
+  }),
+  backlog: key(count(1, 65_535), {
+    about: "How many connections may wait to be accepted, for each worker. The kernel cuts it to net.core.somaxconn.",
+    unit: "connections",
+    default: 4096,
+    example: 1024,
+  }),
+});
+
+const BACKEND: Of<BackendState> = shorthand(
+  "address",
+  object({
+    address: key(text('an address such as "10.0.0.1:8080"', canonicalAddress), {
+      about: "Where the server listens: `ip:port`, `[ipv6]:port`, `name:port` or `unix:/path`.",
+      example: "10.0.0.1:8080",
+    }),
+    weight: key(count(1, 256), {
+      about: "Share of the requests that this backend gets, in proportion to the weights of the others.",
+      default: 1,
+      example: 2,
+      seeAlso: ["clusters.NAME.balance"],
+    }),
+  }),
+);
+
+const POOL = object({
+  connections: key(count(0, COUNT_MAX), {
+    about: "How many connections a worker opens to the backends of the cluster at most. 0 sets no cap of its own.",
+    unit: "connections for each worker",
+    default: 1024,
+    example: 64,
+    seeAlso: ["limits.upstream_connections"],
+  }),
+  idle: key(count(0, COUNT_MAX), {
+    about: "How many connections a worker keeps open that carry nothing. 0 closes each one after its request.",
+    unit: "connections for each worker",
+    default: 128,
+    example: 16,
+  }),
+  idle_timeout: key(duration(1, 24 * HOUR_MS), {
+    about: "How long a connection that carries nothing is kept. Choose it below the keep-alive time of the backends, " +
+      "so that they are not the first to close.",
+    default: "60s",
+    example: "30s",
+  }),
+});
+
+const CLUSTER_TIMEOUTS = object({
+  connect: key(duration(1, HOUR_MS), {
+    about: "How long a connection to a backend of this cluster may take to be made.",
+    inherits: "timeouts.connect",
+    example: "500ms",
+  }),
+  response: key(duration(1, 24 * HOUR_MS), {
+    about: "How long a backend of this cluster may be silent while its answer is awaited or read.",
+    inherits: "timeouts.response",
+    example: "5m",
+  }),
+});
+
+const CLUSTER: Of<ClusterState> = object({
+  backends: key(list(BACKEND), {
+    about:
+      "The servers that answer for the cluster. One that needs no options may be written as its address alone. With " +
+      "none, requests are answered with 503.",
+    example: ["10.0.0.1:8080", { address: "10.0.0.2:8080", weight: 2 }],
+  }),
+  balance: key(choice("round_robin", "random", "least_requests"), {
+    about:
+      "How a backend is chosen: in turn (`round_robin`), at random (`random`), both in proportion to the weights, or " +
+      "the one that carries the fewest requests for its weight (`least_requests`).",
+    default: "round_robin",
+    example: "least_requests",
+    seeAlso: ["clusters.NAME.backends[].weight"],
+  }),
+  pool: key(POOL, {
+    about: "Connections to the backends, which all clients of a worker share.",
+    default: {},
+    example: { connections: 64, idle: 16, idle_timeout: "30s" },
+  }),
+  timeouts: key(CLUSTER_TIMEOUTS, {
+    about: "Timeouts of this cluster that differ from those of all.",
+    default: {},
+    example: { response: "5m" },
+    seeAlso: ["timeouts"],
+  }),
+});
+
+const ROUTE: Of<RouteState> = object({
+  host: key(text('a host such as "example.com"', parseHostPattern), {
+    about:
+      "The host that is asked for: a name, `*.example.com` for every name below example.com at any depth, or `*` for " +
+      "any. An exact name comes before wildcards, a longer wildcard before a shorter one, any host last. Neither case, " +
+      "nor a trailing dot, nor the port of the request matters.",
+    default: "*",
+    example: "*.example.com",
+  }),
+  path: key(text('a path such as "/api/*"', parsePathPattern), {
+    about:
+      "The path that is asked for, without query: `/x` is exactly that; `/x/*` is `/x` and everything below it; `~` " +
+      "begins a regular expression (RE2 syntax) of the whole path; `/*` is any. An exact path comes before prefixes, a " +
+      "longer prefix before a shorter one, then regular expressions by priority. Paths are compared in normal form: " +
+      "`/a/./b`, `/a//b` and `/%61/b` are `/a/b`.",
+    default: "/*",
+    example: "/api/*",
+    seeAlso: ["routes[].priority"],
+  }),
+  methods: key(list(token, "set"), {
+    about: "The methods that the route is for; empty is any. GET does not include HEAD.",
+    default: [],
+    example: ["GET", "HEAD"],
+  }),
+  headers: key(map("HEADER", fieldName, fieldValue, "sorted"), {
+    about: "Header fields that a request must have, all of them, each with its exact value, or with `*` for any value.",
+    default: {},
+    example: { "X-Beta": "1", "Authorization": "*" },
+  }),
+  priority: key(count(-COUNT_MAX, COUNT_MAX), {
+    about: "Orders regular expressions, and rules that are otherwise equally specific; the higher comes first.",
+    default: 0,
+    example: 10,
+  }),
+  cluster: key(name, {
+    about: "The cluster that gets the requests.",
+    example: "app",
+    seeAlso: ["clusters"],
+  }),
+});
+
+const ACCESS_LOG: Of<AccessLogState> = object({
+  path: key(text('the path of a file, or "stdout"', parseFilePath), {
+    about: "The file that lines are added to, or `stdout`. A relative path begins at the working directory.",
+    default: "stdout",
+    example: "/var/log/kakehi/access.log",
+  }),
+  format: key(choice("common", "combined", "json"), {
+    about: "Form of a line: the Common Log Format, the same with referrer and user agent, or a JSON object.",
+    default: "combined",
+    example: "json",
+  }),
+});
+
+/** The whole file. */
+export const STATE: Of<State> = object({
+  workers: key(wordOr("auto", "auto", count(1, 64)), {
+    about: "How many worker processes carry the traffic; `auto` is one for each processor.",
+    unit: "processes",
+    default: "auto",
+    example: 4,
+  }),
+  user: key(text("a user", parseUser, USER_PATTERN), {
+    about: "Who the workers become when the proxy is started as root: `user`, or `user:group`. Empty stays root.",
+    default: "nobody",
+    example: "www-data:www-data",
+    seeAlso: ["sandbox"],
+  }),
+  sandbox: key(choice("auto", "off"), {
+    about:
+      "`auto` confines the workers with what the kernel offers (no new privileges, Landlock, seccomp) and logs what " +
+      "holds; `off` does not.",
+    default: "auto",
+    example: "off",
+  }),
+  control: key(
+    object({
+      socket: key(text("an absolute path", parseSocketPath), {
+        about:
+          "The unix socket that commands such as `status` talk to. Empty is `/run/kakehi.sock` for root; for others " +
+          "`kakehi.sock` in `$XDG_RUNTIME_DIR`, or else in `/tmp` with the user's number in its name.",
+        default: "",
+        bounds: "an absolute path of at most 107 bytes",
+        example: "/run/kakehi/control.sock",
+      }),
+    }),
+    { about: "How the running proxy is spoken to.", default: {}, example: { socket: "/run/kakehi/control.sock" } },
+  ),
+  trusted_proxies: key(list(text("a network, as text", canonicalNetwork), "set"), {
+    about: "Networks of proxies in front of this one. Only from them are X-Forwarded-For, -Proto, -Host, -Port and " +
+      "X-Request-Id believed; what others send is overwritten.",
+    default: [],
+    example: ["10.0.0.0/8", "fd00::/8", "192.0.2.7"],
+  }),
+  listeners: key(map("NAME", name, LISTENER), {
+    about: "The sockets that clients connect to, by name.",
+    example: { web: { address: "0.0.0.0:80" } },
+  }),
+  clusters: key(map("NAME", name, CLUSTER), {
+    about: "Groups of backends that serve the same, by name.",
+    default: {},
+    example: { app: { backends: ["10.0.0.1:8080"] } },
+    seeAlso: ["routes[].cluster"],
+  }),
+  routes: key(list(ROUTE), {
+    about: "Rules from requests to clusters. Their order in the file does not matter: the most specific one answers. " +
+      "Without a rule that fits, the answer is 404.",
+    default: [],
+    example: [{ host: "example.com", path: "/api/*", cluster: "app" }],
+  }),
+  limits: LIMITS,
+  timeouts: TIMEOUTS,
+  access_log: key(wordOr("off", null, ACCESS_LOG), {
+    about: "One line for each request; `off` writes none.",
+    default: "off",
+    example: { path: "/var/log/kakehi/access.log", format: "json" },
+  }),
+  log: key(
+    object({
+      level: key(choice("debug", "info", "warn", "error"), {
+        about: "The least important messages that are still written.",
+        default: "info",
+        example: "warn",
+      }),
+    }),
+    { about: "What the proxy says about itself, on standard error.", default: {}, example: { level: "warn" } },
+  ),
+  answers: key(map("STATUS", text("a status", parseStatus, STATUS_PATTERN), text("a text", parseAnswer), "sorted"), {
+    about: "Plain-text bodies of the answers that the proxy makes itself, by status (400 to 599).",
+    bounds: "at most 1024 bytes each",
+    default: {},
+    example: { 404: "Nothing lives here.\n", 503: "Back in a minute.\n" },
+  }),
+});

@@ -1,0 +1,170 @@
+// The vocabulary in which the schema is written. A shape says what a value in the file may be and what it becomes in the
+// state; a key is a shape with its documentation and its default. Everything else is derived by walking shapes: checking
+// (check.ts), the JSON Schema (json_schema.ts) and CONFIGURATION.md (reference.ts).
+//
+// Shapes are plain data and not a general-purpose schema library, for three reasons: durations, sizes and addresses are
+// kinds of their own here, so that errors, bounds and documents speak of them in their own notation; nothing has to be
+// loaded for it when a process starts; and the type of the checked value is still inferred, so that a schema which
+// disagrees with `State` does not compile.
+
+export interface CountShape {
+  kind: "count";
+  min: number;
+  max: number;
+}
+
+/** Milliseconds in the state, "10s" in the file. */
+export interface DurationShape {
+  kind: "duration";
+  min: number;
+  max: number;
+}
+
+/** Bytes in the state, "16KiB" or a plain number in the file. */
+export interface SizeShape {
+  kind: "size";
+  min: number;
+  max: number;
+}
+
+export interface ChoiceShape {
+  kind: "choice";
+  words: readonly string[];
+}
+
+/** Text that `parse` turns into its canonical form; it throws a FormatError for what it refuses. */
+export interface TextShape {
+  kind: "text";
+  /** Completes "expected …" where the value is no text at all. */
+  expected: string;
+  parse: (text: string) => string;
+  /** What the JSON Schema says of it, where a pattern can say something. */
+  pattern?: string;
+}
+
+export interface ListShape {
+  kind: "list";
+  of: Shape;
+  /** "set" sorts the list and drops repeats. */
+  order: "kept" | "set";
+}
+
+/** Objects by name. */
+export interface MapShape {
+  kind: "map";
+  name: TextShape;
+  of: Shape;
+  /** What stands for the name in documents, e.g. NAME. */
+  label: string;
+  order: "kept" | "sorted";
+}
+
+export interface ObjectShape {
+  kind: "object";
+  keys: Readonly<Record<string, Key<unknown>>>;
+}
+
+/** A word that may stand instead of the rest, and what it means in the state. */
+export interface WordShape {
+  kind: "word";
+  word: string;
+  means: unknown;
+  or: Shape;
+}
+
+/** An object that may be written as the text of one of its keys alone. */
+export interface ShorthandShape {
+  kind: "shorthand";
+  key: string;
+  of: ObjectShape;
+}
+
+export type Shape =
+  | CountShape
+  | DurationShape
+  | SizeShape
+  | ChoiceShape
+  | TextShape
+  | ListShape
+  | MapShape
+  | ObjectShape
+  | WordShape
+  | ShorthandShape;
+
+/** A shape whose checked value is a T. The field exists for the compiler only. */
+export type Of<T> = Shape & { readonly checked?: T };
+
+export interface Documentation {
+  /** Sentences. */
+  about: string;
+  /** What a number counts, where the notation does not say it. */
+  unit?: string;
+  /** A value as the file has it. */
+  example: unknown;
+  /** Dotted names of keys. */
+  seeAlso?: readonly string[];
+  /** A value as the file has it; without it (and without `inherits`) the key must be there. */
+  default?: unknown;
+  /** The dotted name of the key whose value stands in for this one. */
+  inherits?: string;
+  /** Bounds that the shape does not say. */
+  bounds?: string;
+}
+
+export interface Key<T> extends Documentation {
+  shape: Of<T>;
+}
+
+/** Where the bounds of sizes and counts end that have no other: what a number counts exactly. */
+export const COUNT_MAX = 1_000_000;
+
+export function count(min: number, max: number): Of<number> {
+  return { kind: "count", min, max };
+}
+
+export function duration(min: number, max: number): Of<number> {
+  return { kind: "duration", min, max };
+}
+
+export function size(min: number, max: number): Of<number> {
+  return { kind: "size", min, max };
+}
+
+export function choice<const W extends readonly string[]>(...words: W): Of<W[number]> {
+  return { kind: "choice", words };
+}
+
+export function text(expected: string, parse: (text: string) => string, pattern?: string): TextShape & Of<string> {
+  return pattern === undefined ? { kind: "text", expected, parse } : { kind: "text", expected, parse, pattern };
+}
+
+export function list<T>(of: Of<T>, order: ListShape["order"] = "kept"): Of<T[]> {
+  return { kind: "list", of, order };
+}
+
+export function map<T>(
+  label: string,
+  name: TextShape,
+  of: Of<T>,
+  order: MapShape["order"] = "kept",
+): Of<Record<string, T>> {
+  return { kind: "map", name, of, label, order };
+}
+
+type Checked<K> = { -readonly [P in keyof K]: K[P] extends Key<infer T> ? T : never };
+
+export function object<K extends Record<string, Key<unknown>>>(keys: K): ObjectShape & Of<Checked<K>> {
+  return { kind: "object", keys };
+}
+
+export function wordOr<const M, T>(word: string, means: M, or: Of<T>): Of<M | T> {
+  return { kind: "word", word, means, or };
+}
+
+export function shorthand<T>(key: string, of: ObjectShape & Of<T>): Of<T> {
+  return { kind: "shorthand", key, of };
+}
+
+export function key<T>(shape: Of<T>, documentation: Documentation): Key<T> {
+  return { shape, ...documentation };
+}

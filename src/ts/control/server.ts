@@ -1,0 +1,194 @@
+// Main's side of the control socket. Only the user that main runs as, and root, may speak to it: the socket file has mode 0600,
+// and the kernel's word on who connected is asked as well. Clients are bounded in number, in what they may send and in how long
+// they may say nothing; a client that breaks a rule loses its connection and harms nobody else.
+
+import { closeFd } from "../sys/fds.ts";
+import { LineSocket } from "../sys/line_socket.ts";
+import { acceptConnection, openUnixListener, peerOf } from "../sys/listen.ts";
+import type { Poller } from "../sys/poll.ts";
+import { type ControlAnswer, type ControlRequest, REQUEST_BYTES_MAX, type Verb, VERBS } from "./protocol.ts";
+
+const CLIENTS_MAX = 32;
+const BACKLOG = 64;
+/** Answers that a client does not read are kept up to this size, then the client is dropped. */
+const ANSWER_BYTES_MAX = 4 * 1024 * 1024;
+const IDLE_LIMIT_MS = 60_000;
+const SWEEP_MS = 1_000;
+const FLUSH_MS = 5;
+const LAST_ANSWERS_MS = 500;
+
+export type Progress = (fields: Record<string, unknown>) => void;
+/** Does what a request asks for; what it gives back becomes the answer, what it throws the error. */
+export type Handler = (request: ControlRequest, progress: Progress) => Promise<object>;
+
+interface Client {
+  socket: LineSocket;
+  lastHeardMs: number;
+  running: number;
+}
+
+/** The socket of another main that lives. */
+export class AlreadyRunning extends Error {
+  override name = "AlreadyRunning";
+}
+
+export class ControlServer {
+  readonly #listener: number;
+  readonly #inode: number | null;
+  readonly #clients = new Set<Client>();
+  readonly #sweep: ReturnType<typeof setInterval>;
+  readonly #running = new Set<Promise<void>>();
+  readonly #uid = Deno.uid();
+
+  /** Opens the socket; the path must have been made free by `claimSocketPath`. */
+  constructor(
+    private readonly path: string,
+    private readonly poller: Poller,
+    private readonly handler: Handler,
+    private readonly idleLimitMs = IDLE_LIMIT_MS,
+  ) {
+    this.#listener = openUnixListener(path, BACKLOG);
+    this.#inode = inodeOf(path);
+    poller.add(this.#listener, () => this.#accept());
+    this.#sweep = setInterval(() => this.#dropIdle(), Math.min(SWEEP_MS, idleLimitMs));
+  }
+
+  /** Takes no more requests, answers those that run (within a moment), then removes the file, if it is still ours. */
+  async close(): Promise<void> {
+    clearInterval(this.#sweep);
+    await settled(this.#running);
+    for (const client of [...this.#clients]) this.#drop(client);
+    this.poller.remove(this.#listener);
+    closeFd(this.#listener);
+    if (inodeOf(this.path) === this.#inode) Deno.removeSync(this.path);
+  }
+
+  #accept(): void {
+    for (let fd = acceptConnection(this.#listener); fd >= 0; fd = acceptConnection(this.#listener)) {
+      const socket = new LineSocket(fd, REQUEST_BYTES_MAX, ANSWER_BYTES_MAX);
+      const { uid } = peerOf(fd);
+      if (uid !== 0 && uid !== this.#uid) socket.close();
+      else if (this.#clients.size >= CLIENTS_MAX) {
+        refuse(socket, "too_many", `${CLIENTS_MAX} clients are connected already`);
+      } else this.#serve(socket);
+    }
+  }
+
+  #serve(socket: LineSocket): void {
+    const client: Client = { socket, lastHeardMs: performance.now(), running: 0 };
+    this.#clients.add(client);
+    this.poller.add(socket.fd, () => this.#receive(client));
+  }
+
+  #receive(client: Client): void {
+    client.lastHeardMs = performance.now();
+    try {
+      if (client.socket.receive((line) => this.#onLine(client, line))) return;
+      this.#drop(client);
+    } catch (error) {
+      this.#send(client, { id: null, status: "error", code: "bad_request", reason: (error as Error).message });
+      this.#drop(client);
+    }
+  }
+
+  #onLine(client: Client, line: unknown): void {
+    const request = (typeof line === "object" && line !== null ? line : {}) as Partial<ControlRequest>;
+    const { id, verb } = request;
+    if (typeof id !== "number" && typeof id !== "string") {
+      const reason = "a request is an object with an id (number or string) and a verb";
+      return this.#send(client, { id: null, status: "error", code: "bad_request", reason });
+    }
+    if (!VERBS.includes(verb as Verb)) {
+      const reason = `verb ${JSON.stringify(verb)}: expected one of ${VERBS.join(", ")}`;
+      return this.#send(client, { id, status: "error", code: "unknown_verb", reason });
+    }
+    const run = this.#run(client, request as ControlRequest);
+    this.#running.add(run);
+    run.then(() => this.#running.delete(run));
+  }
+
+  async #run(client: Client, request: ControlRequest): Promise<void> {
+    const { id } = request;
+    client.running++;
+    try {
+      const fields = await this.handler(request, (more) => this.#send(client, { ...more, id, status: "progress" }));
+      this.#send(client, { ...fields, id, status: "ok" });
+    } catch (error) {
+      this.#send(client, { id, status: "error", code: "failed", reason: (error as Error).message });
+    } finally {
+      client.running--;
+      client.lastHeardMs = performance.now();
+    }
+  }
+
+  #send(client: Client, answer: ControlAnswer): void {
+    if (client.socket.closed) return;
+    if (!client.socket.send(answer)) return this.#drop(client);
+    this.#flushLater(client);
+  }
+
+  #flushLater(client: Client): void {
+    if (client.socket.closed || client.socket.queuedBytes === 0) return;
+    setTimeout(() => {
+      client.socket.flush();
+      this.#flushLater(client);
+    }, FLUSH_MS);
+  }
+
+  #dropIdle(): void {
+    const limit = performance.now() - this.idleLimitMs;
+    for (const client of [...this.#clients]) {
+      const waiting = client.running === 0 || client.socket.queuedBytes > 0;
+      if (waiting && client.lastHeardMs < limit) this.#drop(client);
+    }
+  }
+
+  #drop(client: Client): void {
+    if (!this.#clients.delete(client)) return;
+    this.poller.remove(client.socket.fd);
+    client.socket.close();
+  }
+}
+
+async function settled(running: Set<Promise<void>>): Promise<void> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const limit = new Promise<void>((resolve) => timer = setTimeout(resolve, LAST_ANSWERS_MS));
+  await Promise.race([Promise.all(running), limit]);
+  clearTimeout(timer);
+}
+
+function refuse(socket: LineSocket, code: "too_many", reason: string): void {
+  socket.send({ id: null, status: "error", code, reason } satisfies ControlAnswer);
+  socket.close();
+}
+
+/**
+ * Makes the path free for a socket of ours: removes one whose main is dead. Throws AlreadyRunning when another main answers
+ * there, and when the path is anything but a socket.
+ */
+export async function claimSocketPath(path: string): Promise<void> {
+  let info: Deno.FileInfo;
+  try {
+    info = Deno.lstatSync(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return;
+    throw error;
+  }
+  if (!info.isSocket) throw new Error(`control socket ${path}: the path exists and is not a socket`);
+  try {
+    const connection = await Deno.connect({ transport: "unix", path });
+    connection.close();
+  } catch (error) {
+    if (!(error instanceof Deno.errors.ConnectionRefused)) throw error;
+    return Deno.removeSync(path);
+  }
+  throw new AlreadyRunning(`another proxy is running: ${path} answers (a second one needs its own --socket or control.socket)`);
+}
+
+function inodeOf(path: string): number | null {
+  try {
+    return Deno.lstatSync(path).ino;
+  } catch {
+    return null;
+  }
+}

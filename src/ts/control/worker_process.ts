@@ -1,0 +1,239 @@
+// One worker process as main sees it: its channel, its pidfd, and where it is in its life:
+//
+//   waiting ──start──▶ starting ──ready──▶ serving ──drain──▶ draining ──▶ ended        (any state ──▶ ended)
+//
+// A process is started first and told what to serve later: a waiting one has loaded all its code and blocks on its channel, so
+// that it replaces a dead worker at once. Whoever waits for something here gets an answer: from the worker, from its end, or
+// from a time limit.
+
+import { closeFd, socketPair } from "../sys/fds.ts";
+import { LineSocket } from "../sys/line_socket.ts";
+import type { Poller } from "../sys/poll.ts";
+import {
+  type Command,
+  describeExit,
+  type ExitStatus,
+  openPidFd,
+  reap,
+  ownMemoryBytes,
+  sendSignal,
+  SIGKILL,
+  spawn,
+} from "../sys/process.ts";
+import type { LogLevel, WorkerEvent, WorkerOrder, WorkerStatus } from "../worker/protocol.ts";
+import type { NamedFd } from "./listeners.ts";
+import { workerEnvironment } from "./self.ts";
+
+/** An event carries counters at most. */
+const EVENT_BYTES_MAX = 1024 * 1024;
+const QUEUE_BYTES_MAX = 1024 * 1024;
+const FLUSH_INTERVAL_MS = 5;
+/** After the deadline of its drain a worker gets this long to be gone. */
+const DRAIN_GRACE_MS = 1_000;
+
+/** How long a worker that is told to exit at once may take to write out its access log. */
+const STOP_GRACE_MS = 300;
+
+export type WorkerState = "waiting" | "starting" | "serving" | "draining" | "ended";
+
+/** A worker that did not become ready, and why. */
+export class WorkerFailure extends Error {
+  override name = "WorkerFailure";
+}
+
+export interface StartOrder {
+  slot: number;
+  /** Memfd with the snapshot; stays main's. */
+  snapshot: number;
+  revision: number;
+  accessLog: number | undefined;
+  listeners: NamedFd[];
+}
+
+interface Pending<T> {
+  resolve: (value: T) => void;
+  reject: (reason: Error) => void;
+}
+
+export class WorkerProcess {
+  readonly pid: number;
+  readonly launchedAtMs = Date.now();
+  readonly ended: Promise<ExitStatus>;
+  state: WorkerState = "waiting";
+  slot = -1;
+  revision = 0;
+  /** Since when it serves; 0 before. */
+  readyAtMs = 0;
+  sandbox: string[] = [];
+
+  readonly #channel: LineSocket;
+  readonly #pidFd: number;
+  #ready: Pending<void> | undefined;
+  #refusal: string | undefined;
+  readonly #statusRequests = new Map<number, Pending<WorkerStatus | undefined>>();
+  #lastId = 0;
+  #flushTimer: ReturnType<typeof setTimeout> | undefined;
+  #killTimer: ReturnType<typeof setTimeout> | undefined;
+  #resolveEnded!: (status: ExitStatus) => void;
+
+  /** Starts the process: it runs, and waits for its orders. */
+  constructor(
+    private readonly poller: Poller,
+    command: (fd: number) => Command,
+    childFd: number,
+    private readonly onLog: (level: LogLevel, message: string, worker: WorkerProcess) => void,
+  ) {
+    const [ours, theirs] = socketPair();
+    try {
+      this.pid = spawn(command(childFd), workerEnvironment(), theirs);
+      this.#pidFd = openPidFd(this.pid);
+    } catch (error) {
+      closeFd(ours);
+      throw error;
+    } finally {
+      closeFd(theirs);
+    }
+    this.ended = new Promise((resolve) => this.#resolveEnded = resolve);
+    this.#channel = new LineSocket(ours, EVENT_BYTES_MAX, QUEUE_BYTES_MAX);
+    poller.add(ours, () => this.#receive());
+    poller.add(this.#pidFd, () => this.#end());
+  }
+
+  /** Tells a waiting process what to serve. Resolves when it serves; rejects with WorkerFailure, and then the process ends. */
+  async start(order: StartOrder, timeoutMs: number): Promise<void> {
+    if (this.state !== "waiting") {
+      throw new WorkerFailure(`the process ended before its start: ${this.#refusal ?? "dead"}`);
+    }
+    this.state = "starting";
+    this.slot = order.slot;
+    this.revision = order.revision;
+    const named: NamedFd[] = [{ name: "snapshot", fd: order.snapshot }];
+    if (order.accessLog !== undefined) named.push({ name: "access_log", fd: order.accessLog });
+    named.push(...order.listeners.map(({ name, fd }) => ({ name: `listener:${name}`, fd })));
+    const ready = new Promise<void>((resolve, reject) => this.#ready = { resolve, reject });
+    this.#send({ order: "start", slot: order.slot, fds: named.map((n) => n.name) }, named.map((n) => n.fd));
+    const timer = setTimeout(() => this.#fail(`it is not ready after ${timeoutMs} ms`), timeoutMs);
+    try {
+      await ready;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** Its counters; undefined when it does not answer in time or is no longer there. */
+  async status(timeoutMs: number): Promise<WorkerStatus | undefined> {
+    if (this.state !== "serving" && this.state !== "draining") return undefined;
+    const id = ++this.#lastId;
+    const answer = new Promise<WorkerStatus | undefined>((resolve, reject) => {
+      this.#statusRequests.set(id, { resolve, reject });
+    });
+    const timer = setTimeout(() => this.#answerStatus(id, undefined), timeoutMs);
+    this.#send({ order: "status", id });
+    const status = await answer;
+    clearTimeout(timer);
+    return status;
+  }
+
+  reopenAccessLog(fd: number): void {
+    if (this.state !== "ended" && this.state !== "waiting") {
+      this.#send({ order: "access_log", fds: ["access_log"] }, [fd]);
+    }
+  }
+
+  /** Stops accepting, finishes what it carries; killed when it is not gone a moment after the deadline. */
+  drain(deadlineMs: number): void {
+    if (this.state === "ended" || this.state === "draining") return;
+    if (this.state !== "serving") return this.kill();
+    this.state = "draining";
+    this.#send({ order: "drain", deadlineMs });
+    this.#killTimer = setTimeout(() => this.kill(), deadlineMs + DRAIN_GRACE_MS);
+  }
+
+  /** Exits without finishing what it carries; killed when it takes longer than a moment. */
+  stop(): void {
+    if (this.state !== "serving" && this.state !== "draining") return this.kill();
+    this.#send({ order: "stop" });
+    clearTimeout(this.#killTimer);
+    this.#killTimer = setTimeout(() => this.kill(), STOP_GRACE_MS);
+  }
+
+  /** Ends it without a word. */
+  kill(): void {
+    if (this.state !== "ended") sendSignal(this.pid, SIGKILL);
+  }
+
+  memoryBytes(): number {
+    return this.state === "ended" ? 0 : ownMemoryBytes(this.pid);
+  }
+
+  #send(order: WorkerOrder, fds: number[] = []): void {
+    if (this.#channel.closed) return;
+    if (!this.#channel.send(order, fds)) return this.#fail("it does not read its channel");
+    this.#flushLater();
+  }
+
+  #flushLater(): void {
+    if (this.#channel.queuedBytes === 0 || this.#flushTimer !== undefined) return;
+    this.#flushTimer = setTimeout(() => {
+      this.#flushTimer = undefined;
+      this.#channel.flush();
+      this.#flushLater();
+    }, FLUSH_INTERVAL_MS);
+  }
+
+  #receive(): void {
+    try {
+      if (this.#channel.receive((line) => this.#onEvent(line as WorkerEvent))) return;
+    } catch (error) {
+      this.#fail(`its channel is broken: ${(error as Error).message}`);
+    }
+    // The worker closed its end, or cannot be understood: it is about to end, or is made to.
+    this.poller.remove(this.#channel.fd);
+  }
+
+  #onEvent(event: WorkerEvent): void {
+    switch (event.event) {
+      case "ready":
+        if (this.state !== "starting") return;
+        this.state = "serving";
+        this.readyAtMs = Date.now();
+        this.sandbox = event.sandbox;
+        return this.#ready?.resolve();
+      case "status":
+        return this.#answerStatus(event.id, event.status);
+      case "log":
+        return this.onLog(event.level, event.message, this);
+      case "refused":
+        this.#refusal = event.reason;
+        this.#ready?.reject(new WorkerFailure(event.reason));
+        return;
+    }
+  }
+
+  #answerStatus(id: number, status: WorkerStatus | undefined): void {
+    this.#statusRequests.get(id)?.resolve(status);
+    this.#statusRequests.delete(id);
+  }
+
+  #fail(reason: string): void {
+    this.#refusal ??= reason;
+    this.kill();
+  }
+
+  #end(): void {
+    const status = reap(this.pid);
+    if (status === undefined) return;
+    if (!this.#channel.closed) this.#receive(); // Its last words.
+    this.state = "ended";
+    clearTimeout(this.#flushTimer);
+    clearTimeout(this.#killTimer);
+    this.poller.remove(this.#pidFd);
+    this.poller.remove(this.#channel.fd);
+    closeFd(this.#pidFd);
+    this.#channel.close();
+    this.#refusal ??= describeExit(status);
+    this.#ready?.reject(new WorkerFailure(this.#refusal));
+    for (const id of [...this.#statusRequests.keys()]) this.#answerStatus(id, undefined);
+    this.#resolveEnded(status);
+  }
+}

@@ -1,0 +1,57 @@
+// The program: argv → command → exit code. Every command is imported only when it is asked for: starting up is part of what
+// this program is judged by, and a worker, which is this same program started again, must load nothing of the command line or
+// of the configuration's checker.
+//
+// Exit codes: 0 done · 1 refused or failed · 2 wrong usage · 3 the proxy cannot be reached
+
+type Run = (args: string[], json: boolean) => Promise<number>;
+
+/** Literal imports, so that a bundle can hold them all and still run the code of only one. */
+const COMMANDS: Record<string, () => Promise<{ run: Run }>> = {
+  start: () => import("./cli/start.ts"),
+  check: () => import("./cli/check.ts"),
+  status: () => import("./cli/status.ts"),
+  stop: () => import("./cli/stop.ts"),
+  version: () => import("./cli/version.ts"),
+  schema: () => import("./cli/schema.ts"),
+  help: () => import("./cli/help.ts"),
+};
+
+const SPELLINGS: Record<string, string> = { "--help": "help", "-h": "help", "--version": "version", "-V": "version" };
+
+export async function main(argv: readonly string[]): Promise<number> {
+  if (argv[0] === "worker") {
+    const { runWorker } = await import("./worker/worker.ts");
+    runWorker(Number(argv[1]));
+    return 0;
+  }
+  const json = argv.includes("--json");
+  const [first = "help", ...args] = argv.filter((arg) => arg !== "--json");
+  const name = SPELLINGS[first] ?? (args.some((arg) => arg === "--help" || arg === "-h") ? "help" : first);
+  const load = Object.hasOwn(COMMANDS, name) ? COMMANDS[name]! : undefined;
+  if (!load) return await unknownCommand(name, json);
+  try {
+    const { run } = await load();
+    return await run(args, json);
+  } catch (error) {
+    return await failed(error as Error, json);
+  }
+}
+
+async function unknownCommand(name: string, json: boolean): Promise<number> {
+  const { nearest } = await import("./config/nearest.ts");
+  const { EXIT_USAGE, fail } = await import("./cli/output.ts");
+  const near = nearest(name, Object.keys(COMMANDS));
+  const advice = near ? `did you mean ${near}?` : `the commands are ${Object.keys(COMMANDS).join(", ")}`;
+  fail(`unknown command ${JSON.stringify(name)}; ${advice}`, json);
+  return EXIT_USAGE;
+}
+
+async function failed(error: Error, json: boolean): Promise<number> {
+  const { EXIT_FAILED, EXIT_UNREACHABLE, EXIT_USAGE, fail } = await import("./cli/output.ts");
+  fail(error.message, json);
+  if (error.name === "UsageError") return EXIT_USAGE;
+  return error.name === "Unreachable" ? EXIT_UNREACHABLE : EXIT_FAILED;
+}
+
+if (import.meta.main) Deno.exit(await main(Deno.args));

@@ -1,0 +1,180 @@
+// One stream socket of the data path, downstream or upstream: its slot, what epoll has said of it, and the message that
+// is being received on it. Bytes received lie in its buffer as two ranges: [inAt, inEnd) is not yet looked at,
+// [outAt, outEnd) is ready to be sent to the other side. Subclasses know what the bytes mean.
+
+import type { EventLoop, Handler } from "../loop/event_loop.ts";
+import * as libc from "../sys/libc.ts";
+import type { Buffers } from "./buffers.ts";
+import type { Pipe, Pipes } from "./pipes.ts";
+
+const CLOSED = libc.EPOLLHUP | libc.EPOLLERR;
+const READABLE = libc.EPOLLIN | libc.EPOLLRDHUP | CLOSED;
+
+export abstract class Connection implements Handler {
+  fd = -1;
+  slot = -1;
+  /** Address of its record in linear memory. */
+  record = 0;
+  /** A read may give something: true until one came back short. */
+  readable = false;
+  /** A write may take something: true until one came back short. */
+  writable = false;
+  /** The peer has sent its FIN (it may still read), or the connection is gone. */
+  hangup = false;
+  /** Reset, or closed in both directions. */
+  broken = false;
+
+  /** Address of its buffer, or 0. */
+  buffer = 0;
+  inAt = 0;
+  inEnd = 0;
+  outAt = 0;
+  outEnd = 0;
+
+  /** How the body being received is delimited: BODY_ of the ABI, 0 without a body. */
+  bodyMode = 0;
+  bodyRemaining = 0;
+  /** It goes on in chunks of our own. */
+  reframed = false;
+  /** All of it has been received (it may not all have been sent on). */
+  bodyDone = true;
+  /** Trailer fields are being received: the buffer must stay. */
+  inTrailers = false;
+  /** Decoded bytes of a chunked body, and how many there may be (0: any number). */
+  bodyReceived = 0;
+  bodyBytesMax = 0;
+  /** Bytes written to this socket for the exchange at hand. */
+  sent = 0;
+  /** Holds bytes that were spliced from this socket. */
+  pipe: Pipe | null = null;
+  /** A head is being parsed. */
+  headBegun = false;
+  /** We have sent our FIN. */
+  #writeEnded = false;
+
+  constructor(protected readonly loop: EventLoop, protected readonly buffers: Buffers) {}
+
+  abstract onEvents(events: number): void;
+  abstract onTimeout(): void;
+
+  /** Begins with a new descriptor in a slot of its own. */
+  protected open(fd: number, slot: number, record: number): void {
+    this.fd = fd;
+    this.slot = slot;
+    this.record = record;
+    this.readable = this.writable = this.hangup = this.broken = false;
+    this.inAt = this.inEnd = this.outAt = this.outEnd = 0;
+    this.bodyMode = 0;
+    this.bodyRemaining = this.bodyReceived = this.bodyBytesMax = this.sent = 0;
+    this.bodyDone = true;
+    this.reframed = this.inTrailers = this.headBegun = this.#writeEnded = false;
+  }
+
+  /**
+   * The head ends at `headEnd`, and a body of `mode` follows; `length` where the mode has one. `bytesMax`: of a body in
+   * chunks, 0 for any number.
+   */
+  beginBody(headEnd: number, mode: number, length: number, bytesMax: number): void {
+    this.inAt = this.outAt = this.outEnd = headEnd;
+    this.bodyMode = mode;
+    this.bodyRemaining = length;
+    this.bodyDone = mode === 0;
+    this.bodyReceived = 0;
+    this.bodyBytesMax = bytesMax;
+    this.reframed = this.inTrailers = false;
+  }
+
+  /** Everything from now on, what lies in the buffer included, goes to the other side as it is. `mode`: BODY_CLOSE. */
+  beginTunnel(mode: number): void {
+    if (this.outAt === this.outEnd) this.outAt = this.inAt;
+    this.outEnd = this.inAt = this.inEnd;
+    this.bodyMode = mode;
+    this.bodyDone = this.reframed = false;
+  }
+
+  /** Notes that our FIN is being sent; false when it has been before. */
+  noteWriteEnd(): boolean {
+    if (this.#writeEnded) return false;
+    return this.#writeEnded = true;
+  }
+
+  /** Gives back a pipe that a body was being moved through. */
+  abandonPipe(pipes: Pipes): void {
+    if (this.pipe === null) return;
+    pipes.give(this.pipe);
+    this.pipe = null;
+  }
+
+  protected noteEvents(events: number): void {
+    if (events & READABLE) this.readable = true;
+    if (events & (libc.EPOLLOUT | CLOSED)) this.writable = true;
+    if (events & (libc.EPOLLRDHUP | CLOSED)) this.hangup = true;
+    if (events & CLOSED) this.broken = true;
+  }
+
+  /**
+   * Receives into the buffer behind inEnd, `length` bytes at most. The count; 0 at the end of the stream; -errno. A short
+   * read means that the socket is empty: epoll will tell of more.
+   */
+  receive(length: number): number {
+    const n = this.loop.system.recv(this.fd, this.inEnd, length, 0);
+    if (n > 0) this.inEnd += n;
+    if (n < length && n !== 0 && !this.hangup) this.readable = false;
+    return n;
+  }
+
+  /** Where received bytes begin in the buffer. */
+  get bufferStart(): number {
+    return this.buffer + this.buffers.bytesOffset;
+  }
+
+  /** Forgets what is in the buffer and begins at its start. */
+  rewind(): void {
+    this.inAt = this.inEnd = this.outAt = this.outEnd = this.bufferStart;
+  }
+
+  /** Bytes that may still be received into the buffer. */
+  get room(): number {
+    return this.bufferStart + this.buffers.capacity - this.inEnd;
+  }
+
+  /** An empty buffer. */
+  protected useBuffer(buffer: number): void {
+    this.buffer = buffer;
+    this.rewind();
+  }
+
+  /** Gives the buffer back, whatever is in it. */
+  releaseBuffer(): void {
+    if (this.buffer === 0) return;
+    const buffer = this.buffer;
+    this.buffer = 0;
+    this.inAt = this.inEnd = this.outAt = this.outEnd = 0;
+    this.buffers.give(buffer);
+  }
+
+  /** Gets a buffer for reading; false when there is none: the slot is then called again when there may be. */
+  abstract acquireBuffer(): boolean;
+
+  protected waitForBuffer(): boolean {
+    this.buffers.wait(this.slot);
+    return false;
+  }
+
+  armTimer(afterMs: number): void {
+    this.loop.timers.arm(this.slot, this.loop.nowMs + afterMs);
+  }
+
+  disarmTimer(): void {
+    this.loop.timers.disarm(this.slot);
+  }
+
+  /** Closes the socket and gives back slot and buffer. */
+  protected closeSocket(): void {
+    this.releaseBuffer();
+    this.loop.system.close(this.fd);
+    this.loop.freeSlot(this.slot);
+    this.fd = -1;
+    this.slot = -1;
+  }
+}

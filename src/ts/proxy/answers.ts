@@ -1,0 +1,173 @@
+// What the proxy answers by itself: one table from each refusal to its name (the counter and the log's word), status
+// and body, and the texts made from it once, in linear memory. A refusal whose body nobody should have to read again
+// has a stable name; the words may be replaced in the configuration (`answers`).
+
+import * as abi from "../../../assembly/abi.ts";
+import type { Core } from "../../wasm/core.ts";
+
+export interface Refusal {
+  name: string;
+  status: number;
+  body: string;
+}
+
+// Refusals that parsing finds are the negative numbers of the ABI; these are found by the proxy.
+export const BODY_TOO_LARGE = -20;
+export const REQUEST_TIMEOUT = -21;
+export const NO_ROUTE = -22;
+export const NO_BACKEND = -23;
+export const UPSTREAM_LIMIT = -24;
+export const CONNECT_FAILED = -25;
+export const CONNECT_TIMEOUT = -26;
+export const RESPONSE_TIMEOUT = -27;
+export const BACKEND_CLOSED = -28;
+export const TRAILERS_TOO_LARGE = -29;
+
+export const REFUSALS: ReadonlyMap<number, Refusal> = new Map<number, Refusal>([
+  [abi.BAD_REQUEST, { name: "bad_request", status: 400, body: "The request is malformed." }],
+  [abi.URI_TOO_LONG, { name: "uri_too_long", status: 414, body: "The request target is too long." }],
+  [abi.HEADER_TOO_LARGE, { name: "header_too_large", status: 431, body: "The request's header fields are too large." }],
+  [abi.VERSION_NOT_SUPPORTED, {
+    name: "version_not_supported",
+    status: 505,
+    body: "Only HTTP/1.0 and HTTP/1.1 are spoken here.",
+  }],
+  [abi.TRANSFER_CODING_UNKNOWN, {
+    name: "transfer_coding_unknown",
+    status: 501,
+    body: "The only transfer coding known here is chunked.",
+  }],
+  [abi.METHOD_NOT_ALLOWED, { name: "method_not_allowed", status: 405, body: "This is not a forward proxy." }],
+  [abi.METHOD_UNKNOWN, { name: "method_unknown", status: 501, body: "The request method is not known here." }],
+  [abi.BAD_RESPONSE, { name: "bad_response", status: 502, body: "The backend's answer is malformed." }],
+  [abi.RESPONSE_HEADER_TOO_LARGE, {
+    name: "response_header_too_large",
+    status: 502,
+    body: "The backend's header fields are too large.",
+  }],
+  [BODY_TOO_LARGE, { name: "body_too_large", status: 413, body: "The request body is too large." }],
+  [REQUEST_TIMEOUT, { name: "request_timeout", status: 408, body: "The request did not arrive in time." }],
+  [NO_ROUTE, { name: "no_route", status: 404, body: "Nothing is served here." }],
+  [NO_BACKEND, { name: "no_backend", status: 503, body: "No backend is available." }],
+  [UPSTREAM_LIMIT, { name: "upstream_limit", status: 503, body: "Too many requests are in progress." }],
+  [CONNECT_FAILED, { name: "connect_failed", status: 503, body: "The backend cannot be reached." }],
+  [CONNECT_TIMEOUT, { name: "connect_timeout", status: 504, body: "The backend cannot be reached in time." }],
+  [RESPONSE_TIMEOUT, { name: "response_timeout", status: 504, body: "The backend did not answer in time." }],
+  [BACKEND_CLOSED, { name: "backend_closed", status: 502, body: "The backend closed the connection." }],
+  [TRAILERS_TOO_LARGE, { name: "trailers_too_large", status: 431, body: "The trailer fields are too large." }],
+]);
+
+const REASONS: Record<number, string> = {
+  400: "Bad Request",
+  404: "Not Found",
+  405: "Method Not Allowed",
+  408: "Request Timeout",
+  413: "Content Too Large",
+  414: "URI Too Long",
+  431: "Request Header Fields Too Large",
+  501: "Not Implemented",
+  502: "Bad Gateway",
+  503: "Service Unavailable",
+  504: "Gateway Timeout",
+  505: "HTTP Version Not Supported",
+};
+
+/** Seconds after which a client that was refused for want of room may come again. */
+const RETRY_AFTER_S = 1;
+
+const CLOSE = "Connection: close\r\n\r\n";
+const KEEP = "\r\n";
+const KEEP_1_0 = "Connection: keep-alive\r\n\r\n";
+
+interface Piece {
+  at: number;
+  length: number;
+}
+
+/** The texts of all refusals, in the text area. Counting them is the caller's: `counts` by refusal, as a typed array. */
+export class Answers {
+  readonly #core: Core;
+  readonly #heads: Piece[] = [];
+  readonly #bodies: Piece[] = [];
+  readonly #names: Piece[] = [];
+  readonly #statuses = new Int32Array(32);
+  readonly #counts = new Float64Array(32);
+  readonly #close: Piece;
+  readonly #keep: Piece;
+  readonly #keep10: Piece;
+  #end: number;
+
+  /** `bodies`: texts of the configuration, by status. */
+  constructor(core: Core, bodies: Readonly<Record<string, string>>) {
+    this.#core = core;
+    this.#end = core.textAt + abi.TEXT_ANSWERS;
+    this.#close = this.#store(CLOSE);
+    this.#keep = this.#store(KEEP);
+    this.#keep10 = this.#store(KEEP_1_0);
+    for (const [code, { name, status, body }] of REFUSALS) {
+      const text = new TextEncoder().encode(bodies[status] ?? body + "\n");
+      const retry = status === 503 ? `Retry-After: ${RETRY_AFTER_S}\r\n` : "";
+      const allow = status === 405 ? "Allow: GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH, TRACE\r\n" : "";
+      const head = `HTTP/1.1 ${status} ${REASONS[status]}\r\nContent-Type: text/plain; charset=utf-8\r\n` +
+        `Content-Length: ${text.length}\r\n${retry}${allow}`;
+      this.#heads[-code] = this.#store(head);
+      this.#bodies[-code] = this.#storeBytes(text);
+      this.#names[-code] = this.#store(name);
+      this.#statuses[-code] = status;
+    }
+  }
+
+  status(refusal: number): number {
+    return this.#statuses[-refusal]!;
+  }
+
+  /** The refusal's name as bytes in linear memory, for the log. */
+  nameAt(refusal: number): number {
+    return this.#names[-refusal]!.at;
+  }
+
+  nameLength(refusal: number): number {
+    return this.#names[-refusal]!.length;
+  }
+
+  count(refusal: number): void {
+    this.#counts[-refusal]! += 1;
+  }
+
+  counts(): Record<string, number> {
+    const counts: Record<string, number> = {};
+    for (const [code, { name }] of REFUSALS) counts[`refused.${name}`] = this.#counts[-code]!;
+    return counts;
+  }
+
+  /** Writes a whole answer at `to`; returns its length. `toHead`: without the body. */
+  write(to: number, refusal: number, close: boolean, keepAlive10: boolean, toHead: boolean): number {
+    const dateAt = this.#core.textAt + abi.TEXT_DATE;
+    let at = this.#put(to, this.#heads[-refusal]!.at, this.#heads[-refusal]!.length);
+    at = this.#put(at, dateAt + 4, this.#core.i32[dateAt >> 2]!);
+    const end = close ? this.#close : keepAlive10 ? this.#keep10 : this.#keep;
+    at = this.#put(at, end.at, end.length);
+    if (!toHead) at = this.#put(at, this.#bodies[-refusal]!.at, this.#bodies[-refusal]!.length);
+    return at - to;
+  }
+
+  bodyLength(refusal: number): number {
+    return this.#bodies[-refusal]!.length;
+  }
+
+  #put(to: number, from: number, length: number): number {
+    this.#core.codec.copy(to, from, length);
+    return to + length;
+  }
+
+  #store(text: string): Piece {
+    return this.#storeBytes(new TextEncoder().encode(text));
+  }
+
+  #storeBytes(bytes: Uint8Array): Piece {
+    const at = this.#end;
+    this.#core.u8.set(bytes, at);
+    this.#end += bytes.length;
+    return { at, length: bytes.length };
+  }
+}

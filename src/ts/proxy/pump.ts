@@ -1,0 +1,221 @@
+// Moving a body from one connection to another: read, decode or frame anew, write, until one side has nothing or takes
+// nothing. Bytes lie in the source's buffer, which is held only while there are any. Bodies of known length that are
+// long enough go through a pipe instead (splice) and never enter user memory.
+
+import * as abi from "../../../assembly/abi.ts";
+import type { Core } from "../../wasm/core.ts";
+import type { Connection } from "../net/connection.ts";
+import { EAGAIN } from "../sys/libc.ts";
+import { BODY_TOO_LARGE, TRAILERS_TOO_LARGE } from "./answers.ts";
+import type { ProxyContext } from "./context.ts";
+
+/** All of the body has been written. */
+export const DONE = 0;
+/** The source has nothing to read now. */
+export const WAIT_SOURCE = 1;
+/** The sink takes nothing now. */
+export const WAIT_SINK = 2;
+/** Somebody will call again: no buffer is free, or it was somebody else's turn. */
+export const WAIT_TURN = 3;
+/** The source ended or failed before the body was complete. */
+export const SOURCE_LOST = 4;
+/** The sink is gone. */
+export const SINK_LOST = 5;
+/** The source's framing is malformed, or too large: see `pumpFault`. */
+export const MALFORMED = 6;
+
+/** Why pump() or receiveBody() gave MALFORMED: a refusal. */
+export let pumpFault = 0;
+
+/** From this much left, splice is cheaper than recv and send (measured: 201 against 760 µs for 1 MiB). */
+const SPLICE_BYTES_MIN = 32768;
+const SPLICE_BYTES_MAX = 1 << 20;
+/** Reads for one connection before the others have their turn. */
+const ROUNDS_MAX = 16;
+
+/** Writes and reads until the body is done or something has to be waited for. */
+export function pump(context: ProxyContext, from: Connection, to: Connection): number {
+  for (let round = 0; round < ROUNDS_MAX; round++) {
+    if (from.outAt < from.outEnd) {
+      const sent = flush(context, from, to);
+      if (sent !== DONE) return sent;
+    }
+    if (from.pipe !== null || canSplice(context, from)) {
+      const spliced = splice(context, from, to);
+      if (spliced !== DONE) return spliced;
+    }
+    if (from.bodyDone) return DONE;
+    if (!from.readable) {
+      if (!from.inTrailers) from.releaseBuffer();
+      return WAIT_SOURCE;
+    }
+    const received = receive(context, from);
+    if (received !== DONE) return received;
+  }
+  context.loop.callAgain(from.slot);
+  return WAIT_TURN;
+}
+
+/** Sends [outAt, outEnd). */
+export function flush(context: ProxyContext, from: Connection, to: Connection): number {
+  const length = from.outEnd - from.outAt;
+  const n = context.loop.system.send(to.fd, from.outAt, length);
+  if (n === length) {
+    to.sent += n;
+    from.outAt = from.outEnd;
+    return DONE;
+  }
+  if (n < 0 && n !== -EAGAIN) return SINK_LOST;
+  to.writable = false;
+  if (n > 0) {
+    to.sent += n;
+    from.outAt += n;
+  }
+  return WAIT_SINK;
+}
+
+function receive(context: ProxyContext, from: Connection): number {
+  if (from.buffer === 0 && !from.acquireBuffer()) return WAIT_TURN;
+  if (!from.inTrailers) from.rewind();
+  let length = from.room;
+  if (from.bodyMode === abi.BODY_LENGTH && from.bodyRemaining < length) length = from.bodyRemaining;
+  if (length === 0) {
+    pumpFault = TRAILERS_TOO_LARGE;
+    return MALFORMED;
+  }
+  const n = from.receive(length);
+  if (n > 0) return takeBody(context, from);
+  if (n === -EAGAIN) return DONE;
+  if (n === 0 && from.bodyMode === abi.BODY_CLOSE) {
+    from.bodyDone = true;
+    if (from.reframed) frame(context.core, from, from.inAt, 0, true, 0);
+    return DONE;
+  }
+  return SOURCE_LOST;
+}
+
+/**
+ * Takes the body's part of what has been received, [inAt, inEnd), and makes it ready to be sent: [outAt, outEnd). What
+ * follows the body stays in [inAt, inEnd). DONE, or MALFORMED with `pumpFault`.
+ */
+export function takeBody(context: ProxyContext, from: Connection): number {
+  const length = from.inEnd - from.inAt;
+  switch (from.bodyMode) {
+    case abi.BODY_LENGTH: {
+      const taken = length < from.bodyRemaining ? length : from.bodyRemaining;
+      from.bodyRemaining -= taken;
+      from.bodyReceived += taken;
+      from.bodyDone = from.bodyRemaining === 0;
+      from.outAt = from.inAt;
+      from.outEnd = from.inAt += taken;
+      return DONE;
+    }
+    case abi.BODY_CHUNKED:
+      return takeChunks(context, from, length);
+    case abi.BODY_CLOSE: {
+      const at = from.inAt;
+      from.inAt = from.inEnd;
+      frame(context.core, from, at, length, false, 0);
+      return DONE;
+    }
+    default:
+      from.bodyDone = true;
+      from.outAt = from.outEnd = from.inAt;
+      return DONE;
+  }
+}
+
+function takeChunks(context: ProxyContext, from: Connection, length: number): number {
+  const { core } = context;
+  let at = from.inAt;
+  const status = length === 0 ? abi.CHUNKS_MORE : core.codec.decodeChunks(from.record, at, length, from.buffer);
+  if (status < 0) {
+    pumpFault = status === abi.CHUNKS_TRAILERS_TOO_LARGE ? TRAILERS_TOO_LARGE : abi.BAD_REQUEST;
+    return MALFORMED;
+  }
+  const decoded = length === 0 ? 0 : core.result[abi.R_DECODED]!;
+  const consumed = length === 0 ? 0 : core.result[abi.R_CONSUMED]!;
+  from.bodyReceived += decoded;
+  if (from.bodyBytesMax !== 0 && from.bodyReceived > from.bodyBytesMax) {
+    pumpFault = BODY_TOO_LARGE;
+    return MALFORMED;
+  }
+  from.bodyDone = status === abi.CHUNKS_DONE;
+  from.inAt = at + consumed;
+  if (from.bodyDone && from.inTrailers) {
+    // the buffer holds nothing else that is needed: the end is written where there is room for it
+    at = from.bufferStart;
+  } else if (from.inAt < from.inEnd) {
+    // something follows: the end of our framing may be longer than theirs, so the data makes room for it
+    core.codec.copy(at - abi.TAILROOM, at, decoded);
+    at -= abi.TAILROOM;
+  }
+  from.inTrailers = status === abi.CHUNKS_TRAILERS;
+  frame(core, from, at, decoded, from.bodyDone, from.record);
+  return DONE;
+}
+
+/** Makes `length` bytes at `at` ready to be sent, in a chunk of our own if the connection's body is reframed. */
+function frame(core: Core, from: Connection, at: number, length: number, last: boolean, trailers: number): void {
+  if (!from.reframed) {
+    from.outAt = at;
+    from.outEnd = at + length;
+    return;
+  }
+  core.codec.frameChunk(at, length, last ? 1 : 0, trailers);
+  from.outAt = core.result[abi.R_OUT_AT]!;
+  from.outEnd = from.outAt + core.result[abi.R_OUT_LENGTH]!;
+}
+
+function canSplice(context: ProxyContext, from: Connection): boolean {
+  return from.bodyMode === abi.BODY_LENGTH && from.bodyRemaining >= SPLICE_BYTES_MIN && from.readable &&
+    context.pipes.max > 0 && from.inAt === from.inEnd;
+}
+
+/** Splices until the body is done or something has to be waited for. DONE: go on as usual. */
+function splice(context: ProxyContext, from: Connection, to: Connection): number {
+  const { pipes, loop } = context;
+  if (from.pipe === null) {
+    from.pipe = pipes.take();
+    if (from.pipe === null) return DONE;
+  }
+  from.releaseBuffer();
+  const pipe = from.pipe;
+  for (let round = 0; round < ROUNDS_MAX; round++) {
+    if (pipe.held > 0) {
+      const n = loop.system.splice(pipe.readFd, to.fd, pipe.held);
+      if (n <= 0) {
+        if (n !== -EAGAIN) return SINK_LOST;
+        to.writable = false;
+        return WAIT_SINK;
+      }
+      to.sent += n;
+      pipe.held -= n;
+      continue;
+    }
+    if (from.bodyRemaining === 0) {
+      from.bodyDone = true;
+      return endSplice(context, from, DONE);
+    }
+    if (!from.readable) return endSplice(context, from, WAIT_SOURCE);
+    const n = loop.system.splice(from.fd, pipe.writeFd, Math.min(from.bodyRemaining, SPLICE_BYTES_MAX));
+    if (n > 0) {
+      pipe.held = n;
+      from.bodyRemaining -= n;
+      from.bodyReceived += n;
+    } else if (n === -EAGAIN) {
+      from.readable = from.hangup;
+      if (!from.hangup) return endSplice(context, from, WAIT_SOURCE);
+    } else {
+      return endSplice(context, from, SOURCE_LOST);
+    }
+  }
+  loop.callAgain(from.slot);
+  return WAIT_TURN;
+}
+
+function endSplice(context: ProxyContext, from: Connection, result: number): number {
+  context.pipes.give(from.pipe!);
+  from.pipe = null;
+  return result;
+}

@@ -1,0 +1,158 @@
+// The codec as TypeScript sees it: the instance, its exports with their types, views over its memory, and the addresses
+// of the map. One Core a worker. Addresses are numbers in linear memory; what the kernel is given is `base` + address.
+//
+// Memory is sized once, here, from the limits, and never grows: the views and the kernel's addresses stay valid.
+
+import * as abi from "../../assembly/abi.ts";
+import { loadCore } from "./core_module.ts";
+
+/** What the map is sized from; all per worker. */
+export interface CoreLimits {
+  /** Sockets that carry a message: clients and backends. */
+  records: number;
+  /** Exchanges that may be logged at once; 0 without an access log. */
+  logRecords: number;
+  /** Bytes of a log record: what of a request its line may keep. */
+  logRecordBytes: number;
+  buffers: number;
+  bufferBytes: number;
+  headersMax: number;
+  headerBytesMax: number;
+  targetBytesMax: number;
+}
+
+/** The functions of assembly/codec.ts; addresses and lengths in bytes. */
+export interface CodecExports {
+  memory: WebAssembly.Memory;
+  _initialize(): void;
+  abiVersion(): number;
+  layout(
+    records: number,
+    logRecords: number,
+    logBytes: number,
+    buffers: number,
+    bufferBytes: number,
+    headers: number,
+    headerBytes: number,
+    targetBytes: number,
+  ): number;
+  start(): number;
+  resultAt(): number;
+  systemAt(): number;
+  textAt(): number;
+  logBatchAt(): number;
+  recordsAt(): number;
+  logRecordsAt(): number;
+  buffersAt(): number;
+  bufferStride(): number;
+  tableBytes(): number;
+  headScratchAt(): number;
+  beginConnection(record: number, socketAddressAt: number, peerFlags: number): void;
+  beginRequest(record: number, at: number, tableAt: number): void;
+  feedRequest(record: number, length: number): number;
+  beginResponse(record: number, at: number, tableAt: number): void;
+  feedResponse(record: number, length: number, toHead: number, mayUpgrade: number): number;
+  requestContentLength(): number;
+  responseContentLength(): number;
+  hasField(record: number, nameAt: number, nameLength: number, valueAt: number, valueLength: number): number;
+  writeRequestHead(record: number, port: number, secure: number, idAt: number): number;
+  writeResponseHead(record: number, how: number): number;
+  placeHead(end: number, length: number): void;
+  beginChunks(record: number): void;
+  decodeChunks(record: number, at: number, length: number, tableAt: number): number;
+  frameChunk(at: number, length: number, last: number, record: number): void;
+  copy(to: number, from: number, length: number): void;
+  logBegin(
+    record: number,
+    at: number,
+    format: number,
+    flags: number,
+    methodAt: number,
+    methodLength: number,
+    targetAt: number,
+    targetLength: number,
+    hostAt: number,
+    hostLength: number,
+  ): void;
+  logEnd(
+    record: number,
+    at: number,
+    to: number,
+    format: number,
+    status: number,
+    bytes: number,
+    durationMs: number,
+    backendAt: number,
+    backendLength: number,
+    refusalAt: number,
+    refusalLength: number,
+  ): number;
+}
+
+const PAGE = 65536;
+
+/** An instance with its memory laid out. Make it with `instantiateCore`. */
+export class Core {
+  readonly u8: Uint8Array<ArrayBuffer>;
+  readonly i32: Int32Array<ArrayBuffer>;
+  /** The result area: `result[abi.R_…]` after a call that says it fills it. */
+  readonly result: Int32Array<ArrayBuffer>;
+  readonly systemAt: number;
+  readonly textAt: number;
+  readonly logBatchAt: number;
+  readonly recordsAt: number;
+  readonly logRecordsAt: number;
+  readonly buffersAt: number;
+  readonly bufferStride: number;
+  /** From a buffer's first byte to where received bytes go: the header table and the headroom. */
+  readonly bytesOffset: number;
+
+  constructor(readonly codec: CodecExports, readonly limits: CoreLimits) {
+    const memory = codec.memory.buffer as ArrayBuffer;
+    this.u8 = new Uint8Array(memory);
+    this.i32 = new Int32Array(memory);
+    this.result = new Int32Array(memory, codec.resultAt(), abi.RESULT_WORDS);
+    this.systemAt = codec.systemAt();
+    this.textAt = codec.textAt();
+    this.logBatchAt = codec.logBatchAt();
+    this.recordsAt = codec.recordsAt();
+    this.logRecordsAt = codec.logRecordsAt();
+    this.buffersAt = codec.buffersAt();
+    this.bufferStride = codec.bufferStride();
+    this.bytesOffset = codec.tableBytes() + abi.HEADROOM;
+  }
+
+  /** Address of record `index`; unchecked: index < limits.records. */
+  recordAt(index: number): number {
+    return this.recordsAt + index * abi.RECORD;
+  }
+}
+
+/** Loads the module, checks its ABI, lays out its memory and starts it. Throws when the limits need over 4 GiB. */
+export function instantiateCore(limits: CoreLimits): Core {
+  const instance = new WebAssembly.Instance(new WebAssembly.Module(loadCore()));
+  const codec = instance.exports as unknown as CodecExports;
+  if (codec.abiVersion() !== abi.ABI_VERSION) {
+    throw new Error(`core.wasm has ABI ${codec.abiVersion()}, this program expects ${abi.ABI_VERSION}: build it again`);
+  }
+  codec._initialize();
+  const { records, logRecords, logRecordBytes, buffers, bufferBytes } = limits;
+  const { headersMax, headerBytesMax, targetBytesMax } = limits;
+  const bytes = codec.layout(
+    records,
+    logRecords,
+    logRecordBytes,
+    buffers,
+    bufferBytes,
+    headersMax,
+    headerBytesMax,
+    targetBytesMax,
+  );
+  if (bytes === 0) {
+    throw new Error("limits: connections, buffers and buffer_size need more than the 4 GiB that a worker can have");
+  }
+  const missing = Math.ceil((bytes - codec.memory.buffer.byteLength) / PAGE);
+  if (missing > 0) codec.memory.grow(missing);
+  if (!codec.start()) throw new Error("core.wasm: llhttp's parser is not laid out as assembly/http1/llhttp.ts says");
+  return new Core(codec, limits);
+}

@@ -1,0 +1,238 @@
+// Main as a person and a service manager meet it: exit codes, signals, the control socket, what is left behind. The workers are
+// those of tests/support/test_worker.ts, so that they can be made to misbehave.
+
+import { assert, assertEquals, assertMatch } from "../support/assert.ts";
+import { MainProcess, runCommand } from "../support/main_process.ts";
+import { eventually } from "../support/proxy.ts";
+
+const CONFIG = `
+workers: 2
+user: ""
+sandbox: off
+listeners: { web: { address: "127.0.0.1:0", protocol: http } }
+clusters: { app: { backends: ["127.0.0.1:9"] } }
+routes: [ { cluster: app } ]
+timeouts: { drain: 1s }
+`;
+
+const delay = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+const isAlive = (pid: number) => {
+  try {
+    return !/^State:\s+Z/m.test(Deno.readTextFileSync(`/proc/${pid}/status`));
+  } catch {
+    return false;
+  }
+};
+
+async function pidsOf(main: MainProcess): Promise<number[]> {
+  const { workers, spare } = await main.status();
+  return [...workers.map(({ pid }) => pid), ...(spare ? [spare.pid] : [])];
+}
+
+Deno.test("start serves, stop drains, and nothing is left behind", async () => {
+  await using main = await MainProcess.start(CONFIG);
+  assertEquals((await main.ask()).revision, 1);
+  await eventually("a spare", async () => (await main.status()).spare, (spare) => spare !== null);
+  const pids = await pidsOf(main);
+  assertEquals(pids.length, 3);
+  assertEquals(Deno.statSync(main.socket).mode! & 0o777, 0o600);
+  const { code, stdout } = await runCommand(["stop", "--socket", main.socket]);
+  assertEquals([code, stdout], [0, "stopped\n"]);
+  assertEquals((await main.ended).code, 0);
+  assertEquals(pids.filter(isAlive), []);
+  assertEquals([...Deno.readDirSync(main.folder)].map(({ name }) => name), ["kakehi.yaml"]);
+});
+
+Deno.test("status tells of workers, listeners and counters, for people and as JSON", async () => {
+  await using main = await MainProcess.start(CONFIG);
+  for (let i = 0; i < 5; i++) await main.ask();
+  const { code, stdout } = await runCommand(["status", "--json", "--socket", main.socket]);
+  const status = JSON.parse(stdout);
+  assertEquals([code, status.revision, status.workers.length, status.counters.requests], [0, 1, 2, 5]);
+  assert(status.workers.every((worker: { memory_bytes: number }) => worker.memory_bytes > 1e6));
+  const text = (await runCommand(["status", "--socket", main.socket])).stdout;
+  assertMatch(text, /listens on 127\.0\.0\.1:\d+ \(web\)\n\nWORKER +PID +STATE/);
+  assertMatch(text, /\nrequests +5\n/);
+});
+
+Deno.test("a worker killed under load is replaced within 100 ms, and only what it carried fails", async () => {
+  await using main = await MainProcess.start(CONFIG);
+  await eventually("a spare", async () => (await main.status()).spare, (spare) => spare !== null);
+  await delay(1_000);
+  let running = true;
+  let served = 0;
+  let failed = 0;
+  const client = async () => {
+    while (running) await main.ask().then(() => served++, () => failed++);
+  };
+  const clients = Promise.all([client(), client(), client(), client()]);
+  await delay(200);
+  const [victim] = (await main.status()).workers;
+  Deno.kill(victim!.pid, "SIGKILL");
+  await main.logged(/worker is ready {2}slot=\d pid=\d+ took_ms/);
+  await delay(200);
+  running = false;
+  await clients;
+  const took = Number(/worker is ready {2}slot=\d pid=\d+ took_ms=(\d+)/.exec(main.log)![1]);
+  assert(took < 100, `it took ${took} ms`);
+  assert(served > 50 && failed <= 4, `${served} served, ${failed} failed`);
+  const after = (await main.status()).workers.find(({ slot }) => slot === victim!.slot)!;
+  assertEquals([after.restarts, after.pid === victim!.pid], [1, false]);
+});
+
+Deno.test("TERM finishes what is carried within the drain time, a second one does not wait", async () => {
+  for (const signals of [["SIGTERM"], ["SIGTERM", "SIGINT"]] as const) {
+    await using main = await MainProcess.start(CONFIG);
+    const carried = main.ask("/wait").catch(() => undefined);
+    await delay(100);
+    const begin = performance.now();
+    for (const signal of signals) {
+      main.signal(signal);
+      await delay(100);
+    }
+    assertEquals((await main.ended).code, 0);
+    const tookMs = performance.now() - begin;
+    assert(signals.length === 2 ? tookMs < 800 : tookMs >= 900, `${signals.join()} took ${tookMs} ms`);
+    await carried;
+  }
+});
+
+Deno.test("stop --now does not wait, also not for a stop that drains already", async () => {
+  await using main = await MainProcess.start(CONFIG.replace("drain: 1s", "drain: 30s"));
+  const carried = main.ask("/wait").catch(() => undefined);
+  await delay(100);
+  const gentle = runCommand(["stop", "--socket", main.socket]);
+  await delay(1_500);
+  const now = await runCommand(["stop", "--now", "--socket", main.socket]);
+  assertEquals(now.code, 0);
+  const { code, stdout } = await gentle;
+  assertEquals(code, 0);
+  assertMatch(stdout, /^1 processes still finish what they carry\n(.*\n)*stopped\n$/);
+  await carried;
+});
+
+Deno.test("HUP reads the file again: a good one is applied, a bad one changes nothing and is explained", async () => {
+  await using main = await MainProcess.start(CONFIG);
+  const before = await pidsOf(main);
+  await main.configure(CONFIG.replace("drain: 1s", "drian: 1s"));
+  main.signal("SIGHUP");
+  await main.logged(/ERROR the configuration was not applied, nothing has changed/);
+  assertMatch(main.log, /kakehi\.yaml:\d+:\d+.*drian/);
+  assertEquals((await main.ask()).revision, 1);
+  assertEquals((await pidsOf(main)).slice(0, 2), before.slice(0, 2));
+
+  await main.configure(CONFIG.replace("workers: 2", 'workers: 3\nanswers: { "500": refuse }'));
+  main.signal("SIGHUP");
+  await main.logged(/a worker cannot serve this state: the test says so/);
+  assertEquals((await main.ask()).revision, 1);
+
+  await main.configure(CONFIG.replace("workers: 2", "workers: 3"));
+  main.signal("SIGHUP");
+  await main.logged(/configuration applied {2}file=\S+ revision=3/);
+  assertEquals((await main.ask()).revision, 3);
+  assertEquals((await main.status()).workers.filter(({ state }) => state === "serving").length, 3);
+  await eventually("the old workers", () => before.slice(0, 2).filter(isAlive).length, (count) => count === 0);
+});
+
+Deno.test("a second start on the same control socket or address is refused, a dead main's socket is replaced", async () => {
+  await using main = await MainProcess.start(CONFIG);
+  const again = await runCommand(["start", "-c", `${main.folder}/kakehi.yaml`, "--socket", main.socket]);
+  assertEquals(again.code, 1);
+  assertMatch(again.stderr, /another proxy is running: \S+control\.sock answers/);
+
+  const address = (await main.status()).listeners[0]!.address;
+  await Deno.writeTextFile(`${main.folder}/second.yaml`, CONFIG.replace("127.0.0.1:0", address));
+  const second = await runCommand([
+    "start",
+    "-c",
+    `${main.folder}/second.yaml`,
+    "--socket",
+    `${main.folder}/second.sock`,
+  ]);
+  assertEquals(second.code, 1);
+  assertMatch(second.stderr, new RegExp(`listener web: ${address} is already in use by another process`));
+
+  const pids = await pidsOf(main);
+  main.signal("SIGKILL");
+  await main.ended;
+  await eventually("workers of a dead main", () => pids.filter(isAlive).length, (count) => count === 0);
+  assertEquals((await runCommand(["status", "--socket", main.socket])).code, 3);
+  await using next = await MainProcess.start(CONFIG.replace("workers: 2", `control: { socket: "${main.socket}" }`));
+  assertEquals((await next.ask()).revision, 1);
+});
+
+Deno.test("USR1 opens the access log anew", async () => {
+  await using main = await MainProcess.start(`${CONFIG}access_log: { path: "{folder}/access.log", format: common }\n`);
+  const path = `${main.folder}/access.log`;
+  assertEquals(Deno.statSync(path).mode! & 0o777, 0o640);
+  await Deno.rename(path, `${path}.1`);
+  main.signal("SIGUSR1");
+  await main.logged(/access log opened anew/);
+  assertEquals(Deno.statSync(path).size, 0);
+});
+
+Deno.test("workers take no signal that is meant for main", async () => {
+  await using main = await MainProcess.start(CONFIG);
+  const pids = await pidsOf(main);
+  for (const pid of pids) for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) Deno.kill(pid, signal);
+  await delay(200);
+  assertEquals(pids.filter(isAlive), pids);
+});
+
+Deno.test("exit codes and complaints of the command line", async () => {
+  const nowhere = ["--socket", "/nowhere/kakehi.sock"];
+  const cases: [string[], number, RegExp][] = [
+    [["strat"], 2, /unknown command "strat"; did you mean start\?/],
+    [["xyzzy"], 2, /unknown command "xyzzy"; the commands are start, check/],
+    [["status", "--soket", "x"], 2, /unknown option --soket; did you mean --socket\?/],
+    [["stop", "extra"], 2, /unexpected argument "extra"/],
+    [["start", "-c"], 2, /-c needs a value/],
+    [["start", "-c", "/nowhere/kakehi.yaml"], 1, /kakehi\.yaml/],
+    [["status", ...nowhere], 3, /no proxy answers at \/nowhere\/kakehi\.sock/],
+    [["stop", ...nowhere], 3, /no proxy answers/],
+  ];
+  for (const [args, expected, complaint] of cases) {
+    const { code, stderr, stdout } = await runCommand(args);
+    assertEquals([code, stdout], [expected, ""], args.join(" "));
+    assertMatch(stderr, complaint, args.join(" "));
+    const json = await runCommand([...args, "--json"]);
+    assertEquals(json.code, expected);
+    assertMatch(JSON.parse(json.stdout).error, complaint, `${args.join(" ")} --json`);
+  }
+  for (const args of [["version"], ["help"], ["--help"], ["-V"], ["status", "--help"], []]) {
+    const { code, stdout, stderr } = await runCommand(args);
+    assertEquals([code, stderr], [0, ""], args.join(" "));
+    assert(stdout.length > 20);
+    if (args.length > 0) JSON.parse((await runCommand(["--json", ...args])).stdout);
+  }
+});
+
+Deno.test("a service manager is told: ready, reloading, stopping", async () => {
+  const folder = await Deno.makeTempDir();
+  const path = `${folder}/notify.sock`;
+  // The socket of a service manager, in a process of its own because the runtime has it behind a flag only.
+  const ear = `const socket = Deno.listenDatagram({ transport: "unixpacket", path: Deno.args[0] });
+    for await (const [data] of socket) console.log(new TextDecoder().decode(data));`;
+  const child = new Deno.Command(Deno.execPath(), {
+    args: ["eval", "--unstable-net", ear, path],
+    stdout: "piped",
+  }).spawn();
+  let heard = "";
+  const collected = (async () => {
+    for await (const text of child.stdout.pipeThrough(new TextDecoderStream())) heard += text;
+  })();
+  await eventually("the socket", () => Deno.lstat(path).then(() => true, () => false), (there) => there);
+  {
+    await using main = await MainProcess.start(CONFIG, { NOTIFY_SOCKET: path });
+    await eventually("READY", () => heard, (text) => text.includes("READY=1"));
+    main.signal("SIGHUP");
+    await eventually("RELOADING", () => heard, (text) => /RELOADING=1\nMONOTONIC_USEC=\d+[^]*READY=1/.test(text));
+    main.signal("SIGTERM");
+    assertEquals((await main.ended).code, 0);
+    await eventually("STOPPING", () => heard, (text) => text.includes("STOPPING=1"));
+  }
+  child.kill();
+  await child.status;
+  await collected;
+  await Deno.remove(folder, { recursive: true });
+});

@@ -1,0 +1,51 @@
+// Whole states for tests that have no file: every key is there, and what a test does not care about has its smallest sense.
+
+import type { State } from "../../src/ts/config/mod.ts";
+
+export function makeState(changes: Partial<State> = {}): State {
+  return {
+    workers: 1,
+    user: "",
+    sandbox: "off",
+    control: { socket: "" },
+    trusted_proxies: [],
+    listeners: { web: { address: "127.0.0.1:0", protocol: "http", backlog: 128 } },
+    clusters: {},
+    routes: [],
+    limits: {
+      connections: 64,
+      upstream_connections: 64,
+      buffers: 64,
+      buffer_size: 16384,
+      header_bytes: 12288,
+      headers: 100,
+      target_bytes: 8192,
+      body_bytes: 0,
+      pipes: 8,
+    },
+    timeouts: {
+      request_header: 10_000,
+      request_body: 60_000,
+      idle: 75_000,
+      write: 60_000,
+      connect: 3_000,
+      response: 60_000,
+      tunnel: 3_600_000,
+      drain: 2_000,
+    },
+    access_log: null,
+    log: { level: "info" },
+    answers: {},
+    ...changes,
+  };
+}
+
+/** A cluster with these backends. */
+export function makeCluster(...addresses: string[]): State["clusters"][string] {
+  return {
+    backends: addresses.map((address) => ({ address, weight: 1 })),
+    balance: "round_robin",
+    pool: { connections: 0, idle: 16, idle_timeout: 60_000 },
+    timeouts: { connect: 3_000, response: 60_000 },
+  };
+}

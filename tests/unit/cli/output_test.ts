@@ -1,0 +1,31 @@
+import { parseOptions } from "../../../src/ts/cli/options.ts";
+import { duration, size, table } from "../../../src/ts/cli/output.ts";
+import { assertEquals, assertThrows } from "../../support/assert.ts";
+
+const KNOWN = { values: ["config", "socket"], flags: ["now"], aliases: { "-c": "config" } };
+
+Deno.test("parseOptions() takes values, flags, short forms and operands", () => {
+  assertEquals(parseOptions(["-c", "a.yaml", "x", "--socket=s=1", "--now", "--", "--now"], KNOWN), {
+    values: { config: "a.yaml", socket: "s=1" },
+    flags: new Set(["now"]),
+    operands: ["x", "--now"],
+  });
+});
+
+Deno.test("parseOptions() refuses what is not declared, and says what may have been meant", () => {
+  assertThrows(() => parseOptions(["--confg", "x"], KNOWN), /unknown option --confg; did you mean --config\?/);
+  assertThrows(() => parseOptions(["-x"], KNOWN), /unknown option -x$/);
+  assertThrows(() => parseOptions(["--now=1"], KNOWN), /unknown option --now/);
+  assertThrows(() => parseOptions(["--socket"], KNOWN), /--socket needs a value/);
+  assertThrows(() => parseOptions(["--socket="], KNOWN), /--socket needs a value/);
+});
+
+Deno.test("duration() and size() are for people", () => {
+  const times = [0, 999, 1_000, 61_000, 3_600_000, 3_661_000, 90_061_000, 86_400_000 * 400];
+  assertEquals(times.map(duration), ["0ms", "999ms", "1s", "1m 1s", "1h", "1h 1m", "1d 1h", "400d"]);
+  assertEquals([0, 1024, 1_048_576, 13_631_488].map(size), ["0 KiB", "1 KiB", "1.0 MiB", "13.0 MiB"]);
+});
+
+Deno.test("table() lines up its columns", () => {
+  assertEquals(table(["NAME", "N"], [["a", "1"], ["longer", "22"]]), "NAME     N\na        1\nlonger  22");
+});

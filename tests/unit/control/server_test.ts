@@ -1,0 +1,135 @@
+import { Refused, request, Unreachable } from "../../../src/ts/control/client.ts";
+import type { ControlRequest } from "../../../src/ts/control/protocol.ts";
+import { AlreadyRunning, claimSocketPath, ControlServer, type Progress } from "../../../src/ts/control/server.ts";
+import { Poller } from "../../../src/ts/sys/poll.ts";
+import { assert, assertEquals, assertMatch, assertRejects } from "../../support/assert.ts";
+
+const encoder = new TextEncoder();
+const delay = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+
+async function answer({ verb, now }: ControlRequest, progress: Progress): Promise<object> {
+  if (verb === "version") return { version: "1" };
+  if (verb === "stop" && now) throw new Error("the test says no");
+  progress({ left: 2 });
+  await delay(10);
+  progress({ left: 1 });
+  return { size: "x".repeat(500_000) };
+}
+
+async function withServer(body: (path: string) => Promise<void>, idleMs?: number): Promise<void> {
+  const folder = await Deno.makeTempDir();
+  const path = `${folder}/control.sock`;
+  const poller = new Poller();
+  const server = new ControlServer(path, poller, answer, idleMs);
+  try {
+    await body(path);
+  } finally {
+    await server.close();
+    await poller.close();
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+/** Sends bytes and gives all that comes back until the server closes or `lines` lines have come. */
+async function raw(
+  path: string,
+  text: string | Uint8Array<ArrayBuffer>,
+  lines = Infinity,
+): Promise<Record<string, unknown>[]> {
+  using connection = await Deno.connect({ transport: "unix", path });
+  const bytes = typeof text === "string" ? encoder.encode(text) : text;
+  const written = connection.write(bytes).catch(() => 0);
+  let got = "";
+  const buffer = new Uint8Array(65536);
+  while (got.split("\n").length <= lines) {
+    const count = await connection.read(buffer).catch(() => null);
+    if (count === null) break;
+    got += new TextDecoder().decode(buffer.subarray(0, count));
+  }
+  await written;
+  return got.split("\n").filter((line) => line !== "").map((line) => JSON.parse(line));
+}
+
+Deno.test("ControlServer answers requests with their id, and tells of progress before", async () => {
+  await withServer(async (path) => {
+    assertEquals(await request(path, "version", {}), { version: "1" });
+    const progress: unknown[] = [];
+    const { size } = await request(path, "status", {}, (fields) => progress.push(fields));
+    assertEquals((size as string).length, 500_000, "an answer larger than the socket's buffer");
+    assertEquals(progress, [{ left: 2 }, { left: 1 }]);
+    await assertRejects(() => request(path, "stop", { now: true }), /the test says no/);
+    const two = await raw(path, '{"id":"a","verb":"version"}\n{"id":7,"verb":"version"}\n', 2);
+    assertEquals(two.map(({ id, status }) => [id, status]), [["a", "ok"], [7, "ok"]]);
+  });
+});
+
+Deno.test("ControlServer says what is wrong with a request, and goes on where it can", async () => {
+  await withServer(async (path) => {
+    const [first, second, third] = await raw(
+      path,
+      '{"verb":"status"}\n{"id":1,"verb":"fly"}\n{"id":2,"verb":"version"}\n',
+      3,
+    );
+    assertEquals(first!["code"], "bad_request");
+    assertEquals([second!["id"], second!["code"]], [1, "unknown_verb"]);
+    assertMatch(String(second!["reason"]), /"fly": expected one of status, stop, version/);
+    assertEquals(third!["status"], "ok");
+    for (const line of ["[1]\n", "7\n", "null\n"]) assertEquals((await raw(path, line, 1))[0]!["code"], "bad_request");
+  });
+});
+
+Deno.test("ControlServer drops a client that breaks the rules, and no other", async () => {
+  await withServer(async (path) => {
+    using other = await Deno.connect({ transport: "unix", path });
+    assertMatch(String((await raw(path, "no json\n"))[0]!["reason"]), /not JSON/);
+    assertMatch(String((await raw(path, "x".repeat(70_000)))[0]!["reason"]), /longer than 65536 bytes/);
+    assertMatch(String((await raw(path, new Uint8Array([255, 10])))[0]!["reason"]), /not JSON/);
+    await other.write(encoder.encode('{"id":1,"verb":"version"}\n'));
+    assert(await other.read(new Uint8Array(100)));
+  });
+});
+
+Deno.test("ControlServer bounds the number of its clients, and how long they say nothing", async () => {
+  await withServer(async (path) => {
+    const clients = [];
+    for (let i = 0; i < 32; i++) clients.push(await Deno.connect({ transport: "unix", path }));
+    const [refusal] = await raw(path, "");
+    assertEquals(refusal!["code"], "too_many");
+    await delay(350);
+    for (const client of clients) {
+      assertEquals(await client.read(new Uint8Array(1)), null, "an idle client is dropped");
+      client.close();
+    }
+    assertEquals(await request(path, "version", {}), { version: "1" });
+  }, 150);
+});
+
+Deno.test("claimSocketPath() replaces the socket of a dead main only", async () => {
+  const folder = await Deno.makeTempDir();
+  const path = `${folder}/control.sock`;
+  await claimSocketPath(path);
+  const poller = new Poller();
+  const server = new ControlServer(path, poller, answer);
+  assert(await assertRejects(() => claimSocketPath(path), /another proxy is running/) instanceof AlreadyRunning);
+
+  // Closing removes the file only while it is ours.
+  await Deno.rename(path, `${path}.away`);
+  await Deno.writeTextFile(path, "somebody else's");
+  await server.close();
+  await poller.close();
+  assertEquals(await Deno.readTextFile(path), "somebody else's");
+  await assertRejects(() => claimSocketPath(path), /is not a socket/);
+
+  // What a killed main leaves behind: a socket file that nobody listens at.
+  await claimSocketPath(`${path}.away`);
+  await assertRejects(() => Deno.lstat(`${path}.away`), /NotFound|No such file/);
+  await Deno.remove(folder, { recursive: true });
+});
+
+Deno.test("request() tells an unreachable proxy from one that refuses", async () => {
+  assert(await assertRejects(() => request("/nowhere/kakehi.sock", "status", {})) instanceof Unreachable);
+  await withServer(async (path) => {
+    assert(await assertRejects(() => request(path, "stop", { now: true })) instanceof Refused);
+    assert(await assertRejects(() => request(path, "status", {}, undefined, 1)) instanceof Unreachable);
+  });
+});
