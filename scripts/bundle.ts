@@ -1,12 +1,13 @@
 // Bundles the program for the single binary: src/ts/main.ts and all it imports, with dist/core.wasm inside, as one text
 // that `deno eval` or `deno compile` runs as it is.
 //
-// The text is main.ts, and what it imports dynamically as texts that are evaluated when they are reached: the worker is one
-// program, the commands together are the other, each bundled by itself (`deno bundle`). As texts, because Deno analyses the
-// modules it loads for their imports, which costs 90 ms for 750 KB where its result cannot be cached (no HOME, a
-// read-only system), and a text costs a tenth of that. The worker apart, because then it compiles none of the commands'
-// code, and because its constants stay constants: code behind a dynamic import inside one bundle is wrapped in a function
-// that assigns them as variables. Among the commands a dynamic import stays lazy in that way: its code runs when it is first reached.
+// The text is main.ts, and what it imports dynamically as texts that are evaluated when they are reached: one for each folder
+// it imports from, so the commands together, the worker by itself, each bundled by itself (`deno bundle`). As texts, because
+// Deno analyses the modules it loads for their imports, which costs 90 ms for 750 KB where its result cannot be cached (no HOME,
+// a read-only system), and a text costs a tenth of that. The worker apart, because then it compiles none of the commands'
+// code, and because its constants stay constants: code behind a dynamic import inside one bundle is wrapped in a function that
+// assigns them as variables. Among the commands a dynamic import stays lazy in that way: its code runs when it is first
+// reached. What two texts import is in both, each with its own module state.
 //
 // What the sources keep to: main.ts imports by `import("literal")` alone, nothing but main.ts awaits at the top level or needs
 // `import.meta` to start. They see the constant KAKEHI_CORE_BASE64, which is not declared when they run as a script.
@@ -19,8 +20,6 @@ const ROOT = fileURLToPath(new URL("..", import.meta.url));
 
 export interface BundleSources {
   main: string;
-  /** Of what main imports, the file that is a program of its own. */
-  worker: string;
   core: Uint8Array;
 }
 
@@ -33,20 +32,19 @@ export async function projectSources(): Promise<BundleSources> {
   } catch (cause) {
     throw new Error(`cannot read ${corePath}: build it first (deno task build)`, { cause });
   }
-  return { main: `${ROOT}src/ts/main.ts`, worker: `${ROOT}src/ts/worker/worker.ts`, core };
+  return { main: `${ROOT}src/ts/main.ts`, core };
 }
 
 /** One ES module as text that imports nothing but the runtime's own modules. Same sources, same text. */
-export async function bundle({ main, worker, core }: BundleSources): Promise<string> {
-  const imported = lazyImportsOf(main, await Deno.readTextFile(main));
-  if (!imported.includes(worker)) throw new Error(`${main} does not import ${worker} by import("literal")`);
-  const commands = imported.filter((path) => path !== worker);
+export async function bundle({ main, core }: BundleSources): Promise<string> {
+  const folders = Object.values(
+    Object.groupBy(lazyImportsOf(main, await Deno.readTextFile(main)), dirname),
+  ) as string[][];
   const [entry, ...programs] = await Promise.all([
-    runBundler(main, "esm", imported),
-    bundleProgram([worker]),
-    bundleProgram(commands),
+    runBundler(main, "esm", folders.flat()),
+    ...folders.map(bundleProgram),
   ]);
-  const text = joinPrograms(redirectImports(entry, worker, commands), programs, core.toBase64());
+  const text = joinPrograms(redirectImports(entry, folders), programs, core.toBase64());
   if (text.includes("\0")) throw new Error("the bundle contains a NUL, with which the binary's text would end");
   return text;
 }
@@ -94,14 +92,15 @@ async function withTempFolder<T>(body: (folder: string) => Promise<T>): Promise<
 }
 
 /** The `import()`s that the bundler was told to leave become calls that give a module of a program. */
-function redirectImports(entry: string, worker: string, commands: string[]): string {
+function redirectImports(entry: string, folders: string[][]): string {
   return entry.replaceAll(/\bimport\("([^"]*)"\)/g, (_, specifier: string) => {
     // The bundler leaves some specifiers as they are written and makes others absolute.
-    const isAt = (path: string) => path.endsWith(specifier.replace(/^(\.\.?\/)+/, "/"));
-    if (isAt(worker)) return "kakehiProgram(0, 0)";
-    const index = commands.findIndex(isAt);
-    if (index < 0) throw new Error(`the bundled main imports ${specifier}, which its source does not`);
-    return `kakehiProgram(1, ${index})`;
+    const end = specifier.replace(/^(\.\.?\/)+/, "/");
+    for (const [program, paths] of folders.entries()) {
+      const module = paths.findIndex((path) => path.endsWith(end));
+      if (module >= 0) return `kakehiProgram(${program}, ${module})`;
+    }
+    throw new Error(`the bundled main imports ${specifier}, which its source does not`);
   });
 }
 

@@ -29,22 +29,13 @@ export async function main(argv: readonly string[]): Promise<number> {
   const [first = "help", ...args] = argv.filter((arg) => arg !== "--json");
   const name = SPELLINGS[first] ?? (args.some((arg) => arg === "--help" || arg === "-h") ? "help" : first);
   const load = Object.hasOwn(COMMANDS, name) ? COMMANDS[name]! : undefined;
-  if (!load) return await unknownCommand(name, json);
+  if (!load) return (await import("./cli/unknown.ts")).refuseCommand(name, Object.keys(COMMANDS), json);
   try {
     const { run } = await load();
     return await run(args, json);
   } catch (error) {
     return await failed(error as Error, json);
   }
-}
-
-async function unknownCommand(name: string, json: boolean): Promise<number> {
-  const { nearest } = await import("./config/nearest.ts");
-  const { EXIT_USAGE, fail } = await import("./cli/output.ts");
-  const near = nearest(name, Object.keys(COMMANDS));
-  const advice = near ? `did you mean ${near}?` : `the commands are ${Object.keys(COMMANDS).join(", ")}`;
-  fail(`unknown command ${JSON.stringify(name)}; ${advice}`, json);
-  return EXIT_USAGE;
 }
 
 async function failed(error: Error, json: boolean): Promise<number> {

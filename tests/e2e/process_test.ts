@@ -3,7 +3,7 @@
 
 import { assert, assertEquals, assertMatch } from "../support/assert.ts";
 import { MainProcess, runCommand } from "../support/main_process.ts";
-import { eventually } from "../support/proxy.ts";
+import { eventually, startProxy } from "../support/proxy.ts";
 
 const CONFIG = `
 workers: 2
@@ -177,6 +177,26 @@ Deno.test("workers take no signal that is meant for main", async () => {
   for (const pid of pids) for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) Deno.kill(pid, signal);
   await delay(200);
   assertEquals(pids.filter(isAlive), pids);
+});
+
+Deno.test("the real worker gives up what it does not need, in all its threads", async () => {
+  await using proxy = await startProxy(
+    CONFIG.replace('user: ""', "user: nobody").replace("sandbox: off", "sandbox: auto"),
+  );
+  const [worker] = (await proxy.status()).workers as unknown as { pid: number; sandbox: string[] }[];
+  const field = (status: string, name: string) => new RegExp(`^${name}:[ \\t]*(.*?)[ \\t]*$`, "m").exec(status)?.[1];
+  for (const { name } of Deno.readDirSync(`/proc/${worker!.pid}/task`)) {
+    const status = Deno.readTextFileSync(`/proc/${worker!.pid}/task/${name}/status`);
+    if (worker!.sandbox.includes("seccomp")) assertEquals(field(status, "Seccomp"), "2", `thread ${name}`);
+    if (Deno.uid() !== 0) continue;
+    assertMatch(field(status, "Uid")!, /^65534\t65534\t65534\t65534$/);
+    assertEquals(field(status, "Groups"), "");
+    assertEquals(parseInt(field(status, "CapEff")!, 16), 0);
+  }
+  const main = Deno.readTextFileSync(`/proc/${worker!.pid}/status`);
+  assertEquals(field(main, "NoNewPrivs"), "1");
+  assert(worker!.sandbox.includes("no_new_privs"), worker!.sandbox.join());
+  assertMatch(proxy.log(), /worker is ready {2}slot=0 pid=\d+ sandbox="[^"]*no_new_privs[^"]*"/);
 });
 
 Deno.test("exit codes and complaints of the command line", async () => {

@@ -91,6 +91,9 @@ export async function startVectorBackend(): Promise<VectorBackend> {
   };
 }
 
+/** Whom each connection to the backend worked for last. */
+const lastClaims = new WeakMap<Peer, Exchange>();
+
 /** A lane of the backend: what it carries, and what it carried before. */
 interface Lane {
   current: Exchange | undefined;
@@ -119,6 +122,7 @@ function listen(peer: Peer, lanes: Map<number, Lane>, stray: string[]): void {
       const lane = lanes.get(Number(port));
       claim = lane && claimant(lane, peer.received);
       claim?.connections.add(peer);
+      if (claim) lastClaims.set(peer, claim);
       if (!claim && (port || peer.end !== "open")) stray.push(show(peer.take(peer.length)));
     }
     if (claim && !answering && peer.length > 0 && compare(claim, peer)) {
@@ -202,7 +206,9 @@ async function converse(exchange: Exchange, client: Peer): Promise<void> {
   const { outcome } = exchange.vector;
   const sent = client.writeIn(exchange.mode, exchange.input, exchange.random);
   if (outcome.cut) {
-    await client.untilEnd(STEP_MS);
+    await client.until("a broken answer, or a refusal", () => {
+      return client.end !== "open" || isRefusal(exchange, client) || undefined;
+    }, STEP_MS);
     return checkCut(exchange, client);
   }
   const end = await client.until("the client's bytes", () => wholeAnswer(exchange, client), STEP_MS);
@@ -229,13 +235,17 @@ function wholeAnswer(exchange: Exchange, client: Peer): { at: number; closes: bo
   return { at: own.end, closes: own.closes };
 }
 
+function isRefusal({ vector }: Exchange, client: Peer): boolean {
+  if (!/^HTTP\/1\.1 [45]/.test(toText(client.received.subarray(0, 10)))) return false;
+  return ownAnswer(client.received, 0, vector.outcome.status ?? 502)?.end === client.length;
+}
+
 /** An answer that breaks off: a beginning of what it should have been, or, if nothing was sent yet, a refusal. */
 function checkCut(exchange: Exchange, client: Peer): void {
   const match = matchPattern(exchange.client, client.received);
   if (match.state === "beginning") return;
   if (match.state === "whole" && match.end === client.length) return;
-  const own = ownAnswer(client.received, 0, exchange.vector.outcome.status ?? 502);
-  if (own?.end === client.length) return;
+  if (isRefusal(exchange, client)) return;
   exchange.fault(`neither a broken answer nor a refusal:\n    ${show(client.received)}`);
 }
 
@@ -247,10 +257,11 @@ async function checkBackend(exchange: Exchange): Promise<void> {
   }
   const last = [...exchange.connections].at(-1);
   if (!outcome.connection || !last) return;
-  if (outcome.connection === "closed") await last.untilEnd(STEP_MS);
-  else {
-    await new Promise((resolve) => setTimeout(resolve, KEPT_MS));
-    if (last.end !== "open") exchange.fault("the connection to the backend was not kept");
+  if (outcome.connection === "closed") return void await last.untilEnd(STEP_MS);
+  await new Promise((resolve) => setTimeout(resolve, KEPT_MS));
+  // whoever it works for now may end it; that it works for somebody else shows that it was kept
+  if (last.end !== "open" && lastClaims.get(last) === exchange) {
+    exchange.fault("the connection to the backend was not kept");
   }
 }
 

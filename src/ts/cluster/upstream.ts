@@ -59,16 +59,15 @@ export class Upstream extends Connection {
     if (endpoint.family !== 1) loop.system.setNoDelay(fd);
     memory.set(endpoint.bytes, addressAt);
     const result = loop.system.connect(fd, addressAt, endpoint.bytes.length);
-    const failed = result < 0 && result !== -EINPROGRESS ? result : loop.addStream(slot, fd, this);
+    const failed = result < 0 && result !== -EINPROGRESS ? result : loop.addStream(slot, fd, this, result === 0);
     if (failed < 0) {
       loop.system.close(fd);
       loop.freeSlot(slot);
       return failed;
     }
-    this.open(fd, slot, this.context.recordAt(slot));
+    this.open(fd, slot, this.context.recordAt(slot), result === 0);
     this.backend = backend;
     this.connecting = result !== 0;
-    this.writable = result === 0;
     this.reused = false;
     this.context.upstreamsActive++;
     backend.connections++;

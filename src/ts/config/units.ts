@@ -19,15 +19,15 @@ const SIZE_BYTES: Record<string, number> = {
   TiB: 2 ** 40,
 };
 
-/** Twelve digits before the point and six after it: what a double holds exactly enough to tell whole results. */
-const QUANTITY = /^(\d{1,12}(?:\.\d{1,6})?)(\s*)([A-Za-z]*)$/;
+/** Sixteen digits hold every number below 2^53; six after the point are exact enough to tell whole results. */
+const QUANTITY = /^(\d{1,16}(?:\.\d{1,6})?)(\s*)([A-Za-z]*)$/;
 
 const DURATION = 'a duration such as "500ms", "10s", "5m" or "1h"';
 const SIZE = 'a size such as "16KiB", "1MiB" or "10MB"';
 
 /** Regular expressions of what the two parsers accept, for the JSON Schema. */
-export const DURATION_PATTERN = "^\\d{1,12}(\\.\\d{1,6})?(ms|s|m|h|d)$";
-export const SIZE_PATTERN = "^\\d{1,12}(\\.\\d{1,6})?(B|kB|KB|MB|GB|TB|KiB|MiB|GiB|TiB)$";
+export const DURATION_PATTERN = "^\\d{1,16}(\\.\\d{1,6})?(ms|s|m|h|d)$";
+export const SIZE_PATTERN = "^\\d{1,16}(\\.\\d{1,6})?(B|kB|KB|MB|GB|TB|KiB|MiB|GiB|TiB)$";
 
 /** Milliseconds of a text such as "1.5s"; throws a FormatError. */
 export function parseDuration(text: string): number {

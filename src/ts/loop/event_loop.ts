@@ -17,6 +17,8 @@ export interface Handler {
 
 const EVENTS_MAX = 512;
 const STREAM_EVENTS = libc.EPOLLIN | libc.EPOLLOUT | libc.EPOLLRDHUP | libc.EPOLLET;
+/** Until a write comes back short, nobody has to be told that writing is possible. */
+const READING_EVENTS = libc.EPOLLIN | libc.EPOLLRDHUP | libc.EPOLLET;
 /** System scratch: the events first, the addresses and single words behind them (SYSTEM_SCRATCH in assembly/memory.ts). */
 export const SCRATCH_WORDS_AT = EVENTS_MAX * 16;
 export const SCRATCH_ADDRESS_AT = SCRATCH_WORDS_AT + 64;
@@ -63,9 +65,16 @@ export class EventLoop {
     return this.#freeCount === 0 ? -1 : this.#free[--this.#freeCount]!;
   }
 
-  /** Registers a stream socket for everything, edge-triggered. 0 or -errno. */
-  addStream(slot: number, fd: number, handler: Handler): number {
-    return this.add(slot, fd, STREAM_EVENTS, handler);
+  /**
+   * Registers a stream socket, edge-triggered: for everything, or, while it can surely be written, only for what can be
+   * read; then watchWrites() follows when it is needed. 0 or -errno.
+   */
+  addStream(slot: number, fd: number, handler: Handler, writable: boolean): number {
+    return this.add(slot, fd, writable ? READING_EVENTS : STREAM_EVENTS, handler);
+  }
+
+  watchWrites(slot: number, fd: number): void {
+    this.change(slot, fd, STREAM_EVENTS);
   }
 
   add(slot: number, fd: number, events: number, handler: Handler): number {

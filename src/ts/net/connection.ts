@@ -19,6 +19,8 @@ export abstract class Connection implements Handler {
   readable = false;
   /** A write may take something: true until one came back short. */
   writable = false;
+  /** epoll tells when it can be written again. */
+  #watchesWrites = false;
   /** The peer has sent its FIN (it may still read), or the connection is gone. */
   hangup = false;
   /** Reset, or closed in both directions. */
@@ -58,11 +60,13 @@ export abstract class Connection implements Handler {
   abstract onTimeout(): void;
 
   /** Begins with a new descriptor in a slot of its own. */
-  protected open(fd: number, slot: number, record: number): void {
+  protected open(fd: number, slot: number, record: number, writable: boolean): void {
     this.fd = fd;
     this.slot = slot;
     this.record = record;
-    this.readable = this.writable = this.hangup = this.broken = false;
+    this.readable = this.hangup = this.broken = false;
+    this.writable = writable;
+    this.#watchesWrites = !writable;
     this.inAt = this.inEnd = this.outAt = this.outEnd = 0;
     this.bodyMode = 0;
     this.bodyRemaining = this.bodyReceived = this.bodyBytesMax = this.sent = 0;
@@ -121,6 +125,14 @@ export abstract class Connection implements Handler {
     if (n > 0) this.inEnd += n;
     if (n < length && n !== 0 && !this.hangup) this.readable = false;
     return n;
+  }
+
+  /** A write came back short: the next event with EPOLLOUT says that it may be tried again. */
+  noteFull(): void {
+    this.writable = false;
+    if (this.#watchesWrites) return;
+    this.#watchesWrites = true;
+    this.loop.watchWrites(this.slot, this.fd);
   }
 
   /** Where received bytes begin in the buffer. */

@@ -66,7 +66,7 @@ export function flush(context: ProxyContext, from: Connection, to: Connection): 
     return DONE;
   }
   if (n < 0 && n !== -EAGAIN) return SINK_LOST;
-  to.writable = false;
+  to.noteFull();
   if (n > 0) {
     to.sent += n;
     from.outAt += n;
@@ -186,7 +186,7 @@ function splice(context: ProxyContext, from: Connection, to: Connection): number
       const n = loop.system.splice(pipe.readFd, to.fd, pipe.held);
       if (n <= 0) {
         if (n !== -EAGAIN) return SINK_LOST;
-        to.writable = false;
+        to.noteFull();
         return WAIT_SINK;
       }
       to.sent += n;

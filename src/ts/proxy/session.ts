@@ -42,7 +42,7 @@ export class Session extends Connection {
 
   /** Takes over an accepted socket, registered in `slot`. */
   start(fd: number, slot: number, listener: Listener): void {
-    this.open(fd, slot, this.context.core.recordAt(slot));
+    this.open(fd, slot, this.context.core.recordAt(slot), true);
     this.listener = listener;
     this.stream = null;
     this.#state = IDLE;

@@ -174,7 +174,7 @@ class Worker implements Accepter, Handler {
     const session = context.idleSessions.pop() ?? new Session(context);
     const flags = isTrusted(this.#tables.trusted, core.u8, this.#addressAt) ? abi.PEER_TRUSTED : 0;
     core.codec.beginConnection(core.recordAt(slot), this.#addressAt, flags);
-    if (loop.addStream(slot, fd, session) < 0) {
+    if (loop.addStream(slot, fd, session, true) < 0) {
       loop.freeSlot(slot);
       loop.system.close(fd);
       context.idleSessions.push(session);

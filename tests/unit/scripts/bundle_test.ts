@@ -1,4 +1,4 @@
-// The bundler on a small program: one text that runs by itself, the worker apart and lazy, constants in place, same bytes twice.
+// The bundler on a small program: one text that runs by itself, what is lazy stays lazy, the same bytes twice.
 
 import { assertEquals, assertRejects } from "../../support/assert.ts";
 import { bundle, type BundleSources } from "../../../scripts/bundle.ts";
@@ -41,7 +41,7 @@ async function withProgram(main: string, body: (sources: BundleSources, folder: 
     await Deno.writeTextFile(`${folder}/other.ts`, OTHER);
     await Deno.writeTextFile(`${folder}/worker/worker.ts`, WORKER);
     const core = new Uint8Array([0, 97, 115, 109]);
-    await body({ main: `${folder}/main.ts`, worker: `${folder}/worker/worker.ts`, core }, folder);
+    await body({ main: `${folder}/main.ts`, core }, folder);
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
@@ -74,12 +74,6 @@ Deno.test("bundle() makes one text that runs alone, what is imported dynamically
 Deno.test("bundle() gives the same text for the same sources", async () => {
   await withProgram(MAIN, async (sources) => {
     assertEquals(await bundle(sources), await bundle(sources));
-  });
-});
-
-Deno.test("bundle() refuses a main that does not import the worker dynamically", async () => {
-  await withProgram("export const main = () => 0;", async (sources) => {
-    await assertRejects(() => bundle(sources), /main\.ts does not import .*worker\.ts by import/);
   });
 });
 
