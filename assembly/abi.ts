@@ -96,6 +96,7 @@ export const F_DATE = 64;
 export const F_KEEP_ALIVE_1_0 = 128;
 /** Content-Length stands in the message. */
 export const F_CONTENT_LENGTH = 256;
+export const F_OPTIONS = 512;
 
 // ---- flags of a record (bits of its `peerFlags`) ----
 

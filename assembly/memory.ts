@@ -125,6 +125,8 @@ export const PHASE_HEAD_DONE: u8 = 1;
 export const PHASE_BODY: u8 = 2;
 export const PHASE_TRAILERS: u8 = 3;
 export const PHASE_DONE: u8 = 4;
+/** The method is none that llhttp knows: its end is waited for. */
+export const PHASE_METHOD_UNKNOWN: u8 = 5;
 
 /** A view over one record; costs nothing. */
 @unmanaged

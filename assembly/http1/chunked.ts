@@ -3,7 +3,7 @@
 // dropped. Trailer fields are kept in the header table; the buffer they lie in must stay until they are complete.
 
 import {
-  CHUNKS_BAD, CHUNKS_DONE, CHUNKS_MORE, CHUNKS_TRAILERS, CHUNKS_TRAILERS_TOO_LARGE, R_CONSUMED, R_DECODED, R_OUT_AT,
+  CHUNKS_BAD, CHUNKS_DONE, CHUNKS_MORE, CHUNKS_TRAILERS, CHUNKS_TRAILERS_TOO_LARGE, HEADER_TOO_LARGE, R_CONSUMED, R_DECODED, R_OUT_AT,
   R_OUT_LENGTH,
 } from "../abi";
 import { hexLength, put, putByte, putCrlf, putHex } from "../bytes";
@@ -12,14 +12,12 @@ import {
 } from "../memory";
 import { K_DATE, K_OTHER, knownName } from "./fields";
 import { trimValue } from "./head";
-import { chunkRemaining, errorPosition, llhttp_execute, llhttp_resume, PAUSED } from "./llhttp";
+import { errorPosition, llhttp_execute, llhttp_resume, PAUSED } from "./llhttp";
 
 /** Trailer fields of one message; TAILROOM covers the blank that writing each of them may add. */
 export const TRAILERS_MAX: u32 = 32;
 /** Size lines and extensions between two bytes of data. */
 const OVERHEAD_MAX: u32 = 16384;
-/** 2^53 - 1: sizes beyond it are not exact in JavaScript, and nobody sends such a chunk. */
-const CHUNK_BYTES_MAX: u64 = 9007199254740991;
 
 /** Goes on behind a head whose body mode is chunked. `tableAt`: the table of the buffer that trailers will lie in. */
 export function beginChunks(record: Record): void {
@@ -39,15 +37,14 @@ export function decodeChunks(record: Record, at: u32, length: u32, tableAt: u32)
   const consumed = code == PAUSED ? errorPosition(changetype<usize>(record)) - at : length;
   setResult(R_DECODED, decoded);
   setResult(R_CONSUMED, consumed);
-  if (record.fault) return CHUNKS_TRAILERS_TOO_LARGE;
+  if (record.fault) return record.fault == HEADER_TOO_LARGE ? CHUNKS_TRAILERS_TOO_LARGE : CHUNKS_BAD;
   if (record.phase == PHASE_DONE && code == PAUSED) return CHUNKS_DONE;
   if (code != 0) return CHUNKS_BAD;
   record.overhead += length - decoded;
   if (record.phase == PHASE_TRAILERS) {
     return record.overhead > headerBytesMax ? CHUNKS_TRAILERS_TOO_LARGE : CHUNKS_TRAILERS;
   }
-  if (record.overhead > OVERHEAD_MAX || chunkRemaining(changetype<usize>(record)) > CHUNK_BYTES_MAX) return CHUNKS_BAD;
-  return CHUNKS_MORE;
+  return record.overhead > OVERHEAD_MAX ? CHUNKS_BAD : CHUNKS_MORE;
 }
 
 /**

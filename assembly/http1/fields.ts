@@ -31,6 +31,10 @@ export const K_HTTP2_SETTINGS: u8 = 22;
  * client could say by this what it may not say otherwise: such fields are dropped.
  */
 export const K_UNDERSCORE: u8 = 23;
+/** Any other name that begins with "X-Forwarded-": by custom it tells of the client too. */
+export const K_X_FORWARDED_OTHER: u8 = 24;
+
+const X_FORWARDED = intern("x-forwarded-");
 
 /** 64 places of 8 bytes: name text u32 | known u8. Filled at start; two names in one place trap there. */
 const places: usize = memory.data(64 * 8);
@@ -88,15 +92,35 @@ export function knownName(at: usize, length: u32): u8 {
   if (length == 0) return K_OTHER;
   const place = placeOf(length, folded(load<u8>(at + keyIndex(length))), lower(load<u8>(at + length - 1)));
   const text = usize(load<u32>(place));
-  if (text == 0 || load<u16>(text) != length) return K_OTHER;
-  let underscore = false;
+  if (text != 0 && load<u16>(text) == length) {
+    const spelling = compareName(at, text + 2, length);
+    if (spelling != DIFFERENT) return spelling == SAME ? load<u8>(place, 4) : K_UNDERSCORE;
+  }
+  return lower(load<u8>(at)) == 0x78 ? otherForwarded(at, length) : K_OTHER;
+}
+
+const DIFFERENT: i32 = 0;
+const SAME: i32 = 1;
+const UNDERSCORED: i32 = 2;
+
+/** Compares a name with one in lower case, "_" standing for "-". */
+function compareName(at: usize, known: usize, length: u32): i32 {
+  let result = SAME;
   for (let i: u32 = 0; i < length; i++) {
     const byte = load<u8>(at + i);
-    if (lower(byte) == load<u8>(text + 2 + i)) continue;
-    if (byte != 0x5f || load<u8>(text + 2 + i) != 0x2d) return K_OTHER;
-    underscore = true;
+    if (lower(byte) == load<u8>(known + i)) continue;
+    if (byte != 0x5f || load<u8>(known + i) != 0x2d) return DIFFERENT;
+    result = UNDERSCORED;
   }
-  return underscore ? K_UNDERSCORE : load<u8>(place, 4);
+  return result;
+}
+
+function otherForwarded(at: usize, length: u32): u8 {
+  const prefix = u32(load<u16>(X_FORWARDED));
+  if (length <= prefix) return K_OTHER;
+  const spelling = compareName(at, X_FORWARDED + 2, prefix);
+  if (spelling == DIFFERENT) return K_OTHER;
+  return spelling == SAME ? K_X_FORWARDED_OTHER : K_UNDERSCORE;
 }
 
 /** Fields that hold for one connection only (RFC 9110 §7.6.1) or that the proxy writes itself. */

@@ -20,6 +20,7 @@ const CLOSE = intern("close");
 const KEEP_ALIVE = intern("keep-alive");
 const UPGRADE = intern("upgrade");
 const CONTINUE = intern("100-continue");
+const H2C = intern("h2c");
 
 /** Connection options beyond this are an attack on the comparisons they cause. */
 const CONNECTION_OPTIONS_MAX: i32 = 32;
@@ -74,7 +75,8 @@ function collectKnown(header: Header, known: u8): bool {
     case K_CONNECTION:
       return addConnectionOptions(header);
     case K_UPGRADE:
-      hasUpgrade = header.valueLength > 0;
+      // RFC 9113 §3.1 has dropped the upgrade to h2c; passing it on would let requests through that nobody sees
+      hasUpgrade = header.valueLength > 0 && !hasToken(header, H2C + 2, 3);
       return true;
     case K_EXPECT:
       hasExpect = true;
@@ -168,19 +170,18 @@ function isNamed(record: Record, field: Header): bool {
   const count = record.headerCount;
   for (let i: u32 = 0; i < count; i++) {
     const header = record.entry(i);
-    if (header.known == K_CONNECTION && lists(header, field)) return true;
+    if (header.known == K_CONNECTION && hasToken(header, field.nameAt, field.nameLength)) return true;
   }
   return false;
 }
 
-/** Whether the comma-separated value of `header` holds the name of `field`. */
-function lists(header: Header, field: Header): bool {
-  const length = u32(field.nameLength);
+/** Whether the comma-separated value of `header` holds this token. */
+function hasToken(header: Header, token: usize, length: u32): bool {
   let at = usize(header.valueAt);
   const end = at + header.valueLength;
   while (at + length <= end) {
     while (at < end && (isBlank(load<u8>(at)) || load<u8>(at) == 0x2c)) at++;
-    if (at + length <= end && equalsIgnoreCase(at, field.nameAt, length)) {
+    if (at + length <= end && equalsIgnoreCase(at, token, length)) {
       const behind = at + length;
       if (behind == end || isBlank(load<u8>(behind)) || load<u8>(behind) == 0x2c) return true;
     }

@@ -5,15 +5,20 @@
 import {
   BAD_REQUEST, HEAD_DONE, HEAD_MORE, HEADER_TOO_LARGE, METHOD_UNKNOWN, URI_TOO_LONG, VERSION_NOT_SUPPORTED,
 } from "../abi";
-import { isBlank } from "../bytes";
+import { CLASS_TOKEN, isBlank, isClass } from "../bytes";
 import {
-  Header, headerBytesMax, headersMax, PHASE_BODY, PHASE_HEAD, PHASE_HEAD_DONE, PHASE_DONE, PHASE_TRAILERS, Record,
+  Header, headerBytesMax, headersMax, PHASE_BODY, PHASE_HEAD, PHASE_HEAD_DONE, PHASE_DONE, PHASE_METHOD_UNKNOWN, PHASE_TRAILERS, Record,
   SPAN_NAME, SPAN_NONE, SPAN_VALUE, targetBytesMax,
 } from "../memory";
 import {
-  forgetContentLength, HPE_INVALID_METHOD, HPE_INVALID_VERSION, HTTP_1_0, HTTP_1_1, llhttp_execute, PAUSED,
+  chunkRemaining, forgetContentLength, HPE_INVALID_METHOD, HPE_INVALID_VERSION, HPE_PAUSED_H2_UPGRADE, HTTP_1_0, HTTP_1_1, llhttp_execute, PAUSED,
 } from "./llhttp";
 import { TRAILERS_MAX } from "./chunked";
+
+/** What looks like a method and does not end is not waited for any longer. */
+const METHOD_BYTES_MAX: usize = 64;
+/** 2^53 - 1: sizes beyond it are not exact in JavaScript, and nobody sends such a chunk. */
+const CHUNK_BYTES_MAX: u64 = 9007199254740991;
 
 /** Begins a message whose first byte will lie at `at`; `tableAt` is the header table of the same buffer. */
 @inline
@@ -34,12 +39,31 @@ export function beginHead(record: Record, at: u32, tableAt: u32): void {
 export function feedHead(record: Record, length: u32): i32 {
   const at = record.headAt + record.seen;
   record.seen += length;
+  if (record.phase == PHASE_METHOD_UNKNOWN) return unknownMethod(record);
   const code = llhttp_execute(changetype<usize>(record), at, length);
   if (record.fault) return record.fault;
   if (record.phase == PHASE_HEAD_DONE && code == PAUSED) return HEAD_DONE;
   if (code == 0) return record.seen < headerBytesMax ? HEAD_MORE : tooLarge(record);
-  if (code == HPE_INVALID_METHOD) return METHOD_UNKNOWN;
+  if (code == HPE_INVALID_METHOD) return unknownMethod(record);
+  if (code == HPE_PAUSED_H2_UPGRADE) return VERSION_NOT_SUPPORTED;
   return code == HPE_INVALID_VERSION && !endsInKnownVersion(record) ? VERSION_NOT_SUPPORTED : BAD_REQUEST;
+}
+
+/**
+ * llhttp refuses a method that it does not know at the first character that differs. Whether it is a method at all (501)
+ * or something else (400) shows at its end, which is waited for.
+ */
+function unknownMethod(record: Record): i32 {
+  const end = usize(record.headAt + record.seen);
+  let at = usize(record.headAt);
+  if (record.seen >= 2 && load<u16>(at) == 0x0a0d) at += 2;
+  const start = at;
+  while (at < end && isClass(load<u8>(at), CLASS_TOKEN)) at++;
+  if (at == end && at - start < METHOD_BYTES_MAX) {
+    record.phase = PHASE_METHOD_UNKNOWN;
+    return HEAD_MORE;
+  }
+  return at > start && (at == end || load<u8>(at) == 0x20) ? METHOD_UNKNOWN : BAD_REQUEST;
 }
 
 /** Whether " HTTP/1.1" or " HTTP/1.0" follows the target: then it was the end of the line that llhttp refused. */
@@ -141,6 +165,10 @@ export function wasm_on_headers_complete(parser: usize, _status: i32, _upgrade: 
 
 export function wasm_on_body(parser: usize, at: usize, length: usize): i32 {
   const record = changetype<Record>(parser);
+  if (chunkRemaining(parser) + length > CHUNK_BYTES_MAX) {
+    record.fault = BAD_REQUEST;
+    return 1;
+  }
   const to = usize(record.outAt);
   if (to != at) memory.copy(to, at, length);
   record.outAt = u32(to + length);

@@ -33,6 +33,8 @@ export const HTTP_1_0: u64 = 0x302e312f50545448;
 
 export const HPE_INVALID_METHOD: i32 = 6;
 export const HPE_INVALID_VERSION: i32 = 9;
+/** Behind "PRI * HTTP/2.0 … SM". */
+export const HPE_PAUSED_H2_UPGRADE: i32 = 23;
 
 let requestTemplate: usize = 0;
 let responseTemplate: usize = 0;

@@ -4,7 +4,7 @@
 
 import {
   BAD_REQUEST, BODY_CHUNKED, F_CONTENT_LENGTH, F_EXPECT_CONTINUE, F_HEAD, F_HTTP_1_0, F_IDEMPOTENT, F_KEEP_ALIVE,
-  F_KEEP_ALIVE_1_0, F_UPGRADE, HEAD_DONE, METHOD_NOT_ALLOWED, PEER_TRUSTED, R_BODY_MODE, R_FLAGS, R_HEAD_END,
+  F_KEEP_ALIVE_1_0, F_OPTIONS, F_UPGRADE, HEAD_DONE, METHOD_NOT_ALLOWED, PEER_TRUSTED, R_BODY_MODE, R_FLAGS, R_HEAD_END,
   R_HEADER_COUNT, R_HOST_AT, R_HOST_LENGTH, R_METHOD_AT, R_METHOD_LENGTH, R_PATH_AT, R_PATH_LENGTH, R_TARGET_AT,
   R_TARGET_LENGTH, REQUEST_ID_BYTES, VERSION_NOT_SUPPORTED,
 } from "../abi";
@@ -15,7 +15,7 @@ import {
 import { DROP, Header, headScratchAt, Record, setResult } from "../memory";
 import {
   K_EXPECT, K_FORWARDED, K_HOST, K_OTHER, K_UPGRADE, K_X_FORWARDED_FOR, K_X_FORWARDED_HOST, K_X_FORWARDED_PORT,
-  K_X_FORWARDED_PROTO, K_X_REAL_IP, K_X_REQUEST_ID,
+  K_X_FORWARDED_OTHER, K_X_FORWARDED_PROTO, K_X_REAL_IP, K_X_REQUEST_ID,
 } from "./fields";
 import {
   collect, contentLength, expectsContinue, hasUpgrade, hostCount, hostEntry, requestFraming, saysClose, saysKeepAlive,
@@ -51,6 +51,7 @@ const FORWARDED_PORT = intern("X-Forwarded-Port: ");
 const REQUEST_ID = intern("X-Request-Id: ");
 const VIA_1_1 = intern("Via: 1.1 kakehi\r\n\r\n");
 const VIA_1_0 = intern("Via: 1.0 kakehi\r\n\r\n");
+const ROOT = intern("/");
 const HTTP = intern("http");
 const HTTPS = intern("https");
 
@@ -196,6 +197,7 @@ function addFlags(method: u32): void {
   const isHttp10 = (flags & F_HTTP_1_0) != 0;
   if (isHttp10 ? saysKeepAlive && !saysClose : !saysClose) flags |= isHttp10 ? F_KEEP_ALIVE | F_KEEP_ALIVE_1_0 : F_KEEP_ALIVE;
   if (method == HEAD) flags |= F_HEAD;
+  if (method == OPTIONS) flags |= F_OPTIONS;
   if (method == GET || method == HEAD || method == PUT || method == DELETE || method == OPTIONS || method == TRACE) {
     flags |= F_IDEMPOTENT;
   }
@@ -216,11 +218,17 @@ function fillResult(record: Record): void {
   setResult(R_TARGET_LENGTH, targetLength);
   let length: u32 = 0;
   while (length < targetLength && load<u8>(targetAt + length) != 0x3f) length++;
-  setResult(R_PATH_AT, u32(targetAt));
-  setResult(R_PATH_LENGTH, length);
+  setResult(R_PATH_AT, u32(hasPath() ? targetAt : ROOT + 2));
+  setResult(R_PATH_LENGTH, hasPath() ? length : 1);
   setResult(R_HOST_AT, u32(hostAt));
   setResult(R_HOST_LENGTH, hostLength);
   setResult(R_HEADER_COUNT, record.headerCount);
+}
+
+/** An absolute-form target may have none (RFC 9112 §3.2.2): then it is "/", or "*" for OPTIONS (§3.2.4). */
+@inline
+function hasPath(): bool {
+  return targetLength > 0 && load<u8>(targetAt) != 0x3f;
 }
 
 /** Value of Content-Length, or 0: for src/wasm, which has to count it down. */
@@ -235,7 +243,7 @@ export function requestContentLength(): f64 {
 export function writeRequestHead(record: Record, port: u32, secure: bool, idAt: u32): u32 {
   let to = put(headScratchAt, methodAt, methodLength);
   to = putByte(to, 0x20);
-  if (targetLength == 0 || load<u8>(targetAt) == 0x3f) to = putByte(to, 0x2f);
+  if (!hasPath()) to = putByte(to, targetLength == 0 && flags & F_OPTIONS ? 0x2a : 0x2f);
   to = put(to, targetAt, targetLength);
   to = putText(to, VERSION_END);
   to = putCrlf(put(to, hostAt, hostLength));
@@ -256,7 +264,7 @@ function putFields(to: usize, record: Record): usize {
     const known = header.known;
     if (known != K_OTHER) {
       if (known == K_UPGRADE ? !(flags & F_UPGRADE) : (header.flags & DROP) != 0) continue;
-      if (known == K_HOST || (known >= K_X_FORWARDED_FOR && known <= K_X_REQUEST_ID && !isKept(record, known))) continue;
+      if (known == K_HOST || (isForwarded(known) && !isKept(record, known))) continue;
       if (known == K_EXPECT && flags & F_HTTP_1_0) continue;
     } else if (header.flags & DROP) continue;
     to = putField(to, header);
@@ -264,10 +272,17 @@ function putFields(to: usize, record: Record): usize {
   return to;
 }
 
-/** Forwarded and X-Real-IP of a trusted peer pass; the other fields of this kind are written by putForwarded(). */
+/** Fields that tell of the client. */
+@inline
+function isForwarded(known: u8): bool {
+  return (known >= K_X_FORWARDED_FOR && known <= K_X_REQUEST_ID) || known == K_X_FORWARDED_OTHER;
+}
+
+/** What putForwarded() does not write passes when the peer is trusted. */
 @inline
 function isKept(record: Record, known: u8): bool {
-  return (known == K_FORWARDED || known == K_X_REAL_IP) && (record.peerFlags & PEER_TRUSTED) != 0;
+  return (known == K_FORWARDED || known == K_X_REAL_IP || known == K_X_FORWARDED_OTHER) &&
+    (record.peerFlags & PEER_TRUSTED) != 0;
 }
 
 @inline

@@ -33,7 +33,7 @@ export function finishResponse(record: Record, toHead: bool, mayUpgrade: bool): 
   const isHttp10 = version == HTTP_1_0;
   if (version != HTTP_1_1 && !isHttp10) return BAD_RESPONSE;
   status = statusCode(changetype<usize>(record));
-  if (status < 100 || status > 599 || !collect(record)) return BAD_RESPONSE;
+  if (status < 100 || status > 599 || !isReason(record) || !collect(record)) return BAD_RESPONSE;
   if (status == 101 && (!mayUpgrade || !hasUpgrade || isHttp10)) return BAD_RESPONSE;
   bodyMode = responseFraming(status, toHead, isHttp10);
   if (bodyMode < 0) return BAD_RESPONSE;
@@ -51,6 +51,15 @@ export function finishResponse(record: Record, toHead: bool, mayUpgrade: bool): 
   setResult(R_STATUS, status);
   setResult(R_HEADER_COUNT, record.headerCount);
   return HEAD_DONE;
+}
+
+/** RFC 9112 §4: blanks, visible characters and obs-text; llhttp lets others pass. */
+function isReason(record: Record): bool {
+  for (let i: u32 = 0; i < record.targetLength; i++) {
+    const byte = load<u8>(usize(record.targetAt) + i);
+    if ((byte < 0x20 && byte != 0x09) || byte == 0x7f) return false;
+  }
+  return true;
 }
 
 export function responseContentLength(): f64 {

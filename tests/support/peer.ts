@@ -111,7 +111,8 @@ export class Peer {
   write(bytes: Uint8Array | string): Promise<void> {
     const data = typeof bytes === "string" ? fromText(bytes) : bytes;
     const { promise, resolve } = Promise.withResolvers<void>();
-    if (data.length === 0 || this.socket.destroyed || !this.socket.writable) resolve();
+    // a turn of the loop, so that a caller who writes until the connection ends is told of the end
+    if (data.length === 0 || this.socket.destroyed || !this.socket.writable) setTimeout(resolve, 0);
     else {
       this.socket.once("close", resolve);
       this.socket.write(data, () => {

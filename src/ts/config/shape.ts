@@ -115,7 +115,7 @@ export interface Key<T> extends Documentation {
   shape: Of<T>;
 }
 
-/** Where the bounds of sizes and counts end that have no other: what a number counts exactly. */
+/** The upper bound of counts that have no nearer one: far beyond what one worker can hold, and an exact product with any size. */
 export const COUNT_MAX = 1_000_000;
 
 export function count(min: number, max: number): Of<number> {

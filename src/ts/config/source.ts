@@ -2,7 +2,7 @@
 // keys ("<<") are resolved here, in document order, once each: an alias shares the value of its anchor, and what all
 // aliases stand for is counted without writing it out, so that a few lines cannot be made to mean billions of values.
 //
-// YAML 1.2 core schema. Nothing in a text makes this throw; what is wrong is in `problems`.
+// YAML 1.2 core schema. Nothing in a text makes this throw; what is wrong is in `errors`.
 
 import { isAlias, isMap, isNode, isScalar, isSeq, LineCounter, parseDocument } from "yaml";
 import type { Alias, Document, Node, Pair, YAMLMap, YAMLSeq } from "yaml";
@@ -14,7 +14,7 @@ export const SOURCE_LENGTH_MAX = 16 * 1024 * 1024;
 /** The schema is five levels deep; what nests deeper than this is a mistake or an attack. */
 const DEPTH_MAX = 64;
 
-/** How many values a file may stand for once its aliases are resolved: more than a file of the largest size has. */
+/** How many values a file may stand for once its aliases are resolved: more than 200,000 routes have. */
 const VALUES_MAX = 2_000_000;
 
 /** What is expected and got, for errors of the parser that are said better in the words of this program. */
