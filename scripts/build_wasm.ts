@@ -10,8 +10,7 @@
 // result; --each also compiles every file as an entry of its own into dist/test/, since asc does not look at what the
 // entry's exports do not reach.
 
-// @ts-types="npm:assemblyscript@0.28.20/asc"
-import asc from "npm:assemblyscript@0.28.20/asc";
+import asc from "assemblyscript/asc";
 import { fileURLToPath } from "node:url";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
@@ -22,6 +21,9 @@ const quiet = Deno.args.includes("--quiet");
 const MEMORY_BASE = 131072;
 /** Pages (64 KiB) of the merged module before src/wasm grows it: llhttp's two, and ours. */
 const MEMORY_PAGES = 4;
+
+/** `npm:binaryen@VERSION` as deno.json has it: the tools are files of the package, not exports that could be imported. */
+const BINARYEN: string = JSON.parse(Deno.readTextFileSync(`${root}deno.json`)).imports.binaryen;
 
 const FEATURES = [
   "--enable-simd",
@@ -116,7 +118,7 @@ async function binaryen(tool: string, args: string[]): Promise<void> {
     import process from "node:process";
     Object.assign(globalThis, { require: createRequire("file:///"), __filename: "${tool}", __dirname: "/", module: {} });
     process.argv = ["deno", ${JSON.stringify(tool)}, ...${JSON.stringify(args)}];
-    await import("npm:binaryen@132.0.0/bin/${tool}");`;
+    await import("${BINARYEN}/bin/${tool}");`;
   const { success, stderr, stdout } = await new Deno.Command(Deno.execPath(), {
     args: ["eval", "--no-config", code],
     stdout: "piped",

@@ -31,7 +31,14 @@ export const RULES: Record<string, Rule> = {
   "src/ts/main": { folders: ts("cli"), files: WORKER_ENTRY },
   "src/ts/cli": { folders: ts("control", "config", "observe", "sys"), files: { ...WORKER_TYPES, ...WORKER_ENTRY } },
   "src/ts/control": { folders: ts("config", "net", "sys", "observe"), files: WORKER_TYPES },
-  "src/ts/worker": { folders: [...ts("proxy", "config", "net", "loop", "sys", "observe"), "assembly/abi"] },
+  // the composition root of the data path: it makes what the layers below only use
+  "src/ts/worker": {
+    folders: [
+      ...ts("proxy", "routing", "cluster", "config", "net", "loop", "sys", "observe"),
+      "src/wasm",
+      "assembly/abi",
+    ],
+  },
   "src/ts/proxy": { folders: [...ts("routing", "cluster", "net", "loop", "observe"), "src/wasm", "assembly/abi"] },
   "src/ts/cluster": { folders: ts("net", "loop", "observe") },
   "src/ts/net": { folders: ts("loop", "sys") },

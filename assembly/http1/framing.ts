@@ -10,8 +10,8 @@ import {
 import { equalsIgnoreCase, intern, isBlank, isText, parseLength } from "../bytes";
 import { DROP, Header, Record } from "../memory";
 import {
-  isHopByHop, K_CONNECTION, K_CONTENT_LENGTH, K_DATE, K_EXPECT, K_HOST, K_KEEP_ALIVE, K_OTHER, K_PROXY_CONNECTION,
-  K_TE, K_TRANSFER_ENCODING, K_UPGRADE, knownName,
+  isHopByHop, K_CONNECTION, K_CONTENT_LENGTH, K_DATE, K_EXPECT, K_HOST, K_OTHER, K_TRANSFER_ENCODING, K_UPGRADE,
+  knownName,
 } from "./fields";
 import { trimValue } from "./head";
 

@@ -8,6 +8,7 @@ import { toText } from "../support/bytes.ts";
 import { get, type Message, readMessage, response } from "../support/messages.ts";
 import type { Peer } from "../support/peer.ts";
 import { eventually, startProxy } from "../support/proxy.ts";
+import { exchange } from "../support/raw_client.ts";
 import { requireTools } from "../support/require_tool.ts";
 import { onStage } from "../support/stage.ts";
 
@@ -23,6 +24,13 @@ function answering(answer: (request: Message, peer: Peer) => string | Promise<st
     }
   };
 }
+
+/** The configuration of a proxy before a backend that speaks for itself. */
+const before = (port: number) => `
+listeners: { web: { address: "127.0.0.1:0", protocol: http } }
+clusters: { app: { backends: ["127.0.0.1:${port}"] } }
+routes: [{ cluster: app }]
+`;
 
 const pathOf = (request: Message) => request.line.split(" ")[1]!;
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
@@ -398,38 +406,31 @@ for (const side of ["client", "backend"] as const) {
   });
 }
 
-test("a real WebSocket talks through the proxy", async (stage) => {
+Deno.test("a real WebSocket talks through the proxy", async () => {
   const server = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen() {} }, (request) => {
     const { socket, response } = Deno.upgradeWebSocket(request);
     socket.onmessage = ({ data }) => socket.send(`you said ${data}`);
     return response;
   });
-  // this backend speaks for itself: what reaches the stage's backend is carried to it byte by byte
-  stage.play(async (peer) => {
-    using to = await Deno.connect({ port: server.addr.port, hostname: "127.0.0.1" });
-    peer.onChange = () => void forward();
-    const forward = async () => {
-      const bytes = peer.take(peer.length);
-      if (bytes.length > 0) await to.write(bytes);
-      if (peer.end !== "open") to.closeWrite();
-    };
-    await forward();
-    const buffer = new Uint8Array(4096);
-    for (let n = await to.read(buffer); n !== null; n = await to.read(buffer)) {
-      await peer.write(buffer.slice(0, n));
-    }
-    peer.finish();
-  });
-  const socket = new WebSocket(`ws://127.0.0.1:${stage.port}/`);
-  const heard = await new Promise((resolve, reject) => {
-    socket.onopen = () => socket.send("hello");
-    socket.onmessage = ({ data }) => resolve(data);
-    socket.onerror = () => reject(new Error("the WebSocket failed"));
-  });
-  assertEquals(heard, "you said hello");
-  const closed = new Promise((resolve) => socket.onclose = resolve);
-  socket.close();
-  await closed;
+  {
+    await using proxy = await startProxy(before(server.addr.port));
+    const socket = new WebSocket(`ws://127.0.0.1:${proxy.port("web")}/`);
+    const words: string[] = [];
+    await new Promise<void>((resolve, reject) => {
+      socket.onopen = () => socket.send("hello");
+      socket.onmessage = ({ data }) => {
+        words.push(data);
+        if (words.length === 1) socket.send("x".repeat(200_000));
+        else resolve();
+      };
+      socket.onerror = () => reject(new Error("the WebSocket failed"));
+    });
+    assertEquals(words, ["you said hello", "you said " + "x".repeat(200_000)]);
+    const closed = new Promise((resolve) => socket.onclose = resolve);
+    socket.close();
+    await closed;
+    assertEquals((await proxy.counters()).of("tunnels"), 1);
+  }
   await server.shutdown();
 });
 
@@ -467,11 +468,7 @@ Deno.test("node's client and server, with an agent that keeps connections, both 
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   {
-    await using proxy = await startProxy(`
-listeners: { web: { address: "127.0.0.1:0", protocol: http } }
-clusters: { app: { backends: ["127.0.0.1:${(server.address() as AddressInfo).port}"] } }
-routes: [{ cluster: app }]
-`);
+    await using proxy = await startProxy(before((server.address() as AddressInfo).port));
     const agent = new Agent({ keepAlive: true, maxSockets: 1 });
     for (const text of ["one", "", "three".repeat(20_000)]) {
       const options = { port: proxy.port("web"), host: "127.0.0.1", method: "POST", agent };
@@ -510,7 +507,6 @@ routes:
   - { host: dead.test, cluster: dead }
 `);
     const ask = async (line: string, host: string, fields = "") => {
-      const { exchange } = await import("../support/raw_client.ts");
       const bytes = `${line} HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n${fields}\r\n`;
       const text = toText((await exchange(proxy.port("web"), bytes)).received);
       return `${text.slice(9, 12)} ${text.slice(text.indexOf("\r\n\r\n") + 4).trim()}`;

@@ -2,9 +2,8 @@
 // between, where every event means that the backend closes it.
 
 import type { EventLoop } from "../loop/event_loop.ts";
-import { EINPROGRESS } from "../sys/libc.ts";
 import type { Buffers } from "../net/buffers.ts";
-import { Connection } from "../net/connection.ts";
+import { Connection, IN_PROGRESS } from "../net/connection.ts";
 import type { Backend } from "./backend.ts";
 
 /** Who a busy upstream works for. */
@@ -59,7 +58,7 @@ export class Upstream extends Connection {
     if (endpoint.family !== 1) loop.system.setNoDelay(fd);
     memory.set(endpoint.bytes, addressAt);
     const result = loop.system.connect(fd, addressAt, endpoint.bytes.length);
-    const failed = result < 0 && result !== -EINPROGRESS ? result : loop.addStream(slot, fd, this, result === 0);
+    const failed = result < 0 && result !== IN_PROGRESS ? result : loop.addStream(slot, fd, this, result === 0);
     if (failed < 0) {
       loop.system.close(fd);
       loop.freeSlot(slot);

@@ -182,7 +182,9 @@ export async function claimSocketPath(path: string): Promise<void> {
     if (!(error instanceof Deno.errors.ConnectionRefused)) throw error;
     return Deno.removeSync(path);
   }
-  throw new AlreadyRunning(`another proxy is running: ${path} answers (a second one needs its own --socket or control.socket)`);
+  throw new AlreadyRunning(
+    `another proxy is running: ${path} answers (a second one needs its own --socket or control.socket)`,
+  );
 }
 
 function inodeOf(path: string): number | null {

@@ -7,6 +7,11 @@ import * as libc from "../sys/libc.ts";
 import type { Buffers } from "./buffers.ts";
 import type { Pipe, Pipes } from "./pipes.ts";
 
+/** What a call answers that would have to wait. */
+export const WOULD_BLOCK = -libc.EAGAIN;
+/** What a connect answers that goes on in the background. */
+export const IN_PROGRESS = -libc.EINPROGRESS;
+
 const CLOSED = libc.EPOLLHUP | libc.EPOLLERR;
 const READABLE = libc.EPOLLIN | libc.EPOLLRDHUP | CLOSED;
 
@@ -67,11 +72,23 @@ export abstract class Connection implements Handler {
     this.readable = this.hangup = this.broken = false;
     this.writable = writable;
     this.#watchesWrites = !writable;
-    this.inAt = this.inEnd = this.outAt = this.outEnd = 0;
+    this.inAt =
+      this.inEnd =
+      this.outAt =
+      this.outEnd =
+        0;
     this.bodyMode = 0;
-    this.bodyRemaining = this.bodyReceived = this.bodyBytesMax = this.sent = 0;
+    this.bodyRemaining =
+      this.bodyReceived =
+      this.bodyBytesMax =
+      this.sent =
+        0;
     this.bodyDone = true;
-    this.reframed = this.inTrailers = this.headBegun = this.#writeEnded = false;
+    this.reframed =
+      this.inTrailers =
+      this.headBegun =
+      this.#writeEnded =
+        false;
   }
 
   /**
@@ -142,7 +159,11 @@ export abstract class Connection implements Handler {
 
   /** Forgets what is in the buffer and begins at its start. */
   rewind(): void {
-    this.inAt = this.inEnd = this.outAt = this.outEnd = this.bufferStart;
+    this.inAt =
+      this.inEnd =
+      this.outAt =
+      this.outEnd =
+        this.bufferStart;
   }
 
   /** Bytes that may still be received into the buffer. */
@@ -156,12 +177,21 @@ export abstract class Connection implements Handler {
     this.rewind();
   }
 
+  /** Throws away up to `length` received bytes without reading them; `at` is only named. As receive(). */
+  protected discardInput(at: number, length: number): number {
+    return this.loop.system.recv(this.fd, at, length, libc.MSG_TRUNC);
+  }
+
   /** Gives the buffer back, whatever is in it. */
   releaseBuffer(): void {
     if (this.buffer === 0) return;
     const buffer = this.buffer;
     this.buffer = 0;
-    this.inAt = this.inEnd = this.outAt = this.outEnd = 0;
+    this.inAt =
+      this.inEnd =
+      this.outAt =
+      this.outEnd =
+        0;
     this.buffers.give(buffer);
   }
 

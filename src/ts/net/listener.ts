@@ -2,7 +2,7 @@
 // no descriptors left, and goes on when it is told to.
 
 import type { EventLoop, Handler } from "../loop/event_loop.ts";
-import { ECONNABORTED, EINTR, EAGAIN, EPOLLIN } from "../sys/libc.ts";
+import { EAGAIN, ECONNABORTED, EINTR, EPOLLIN } from "../sys/libc.ts";
 
 const ACCEPTS_MAX = 64;
 /** Without descriptors or memory: how long until it is tried again. */

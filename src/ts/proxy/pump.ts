@@ -4,8 +4,7 @@
 
 import * as abi from "../../../assembly/abi.ts";
 import type { Core } from "../../wasm/core.ts";
-import type { Connection } from "../net/connection.ts";
-import { EAGAIN } from "../sys/libc.ts";
+import { type Connection, WOULD_BLOCK } from "../net/connection.ts";
 import { BODY_TOO_LARGE, TRAILERS_TOO_LARGE } from "./answers.ts";
 import type { ProxyContext } from "./context.ts";
 
@@ -65,7 +64,7 @@ export function flush(context: ProxyContext, from: Connection, to: Connection): 
     from.outAt = from.outEnd;
     return DONE;
   }
-  if (n < 0 && n !== -EAGAIN) return SINK_LOST;
+  if (n < 0 && n !== WOULD_BLOCK) return SINK_LOST;
   to.noteFull();
   if (n > 0) {
     to.sent += n;
@@ -85,7 +84,7 @@ function receive(context: ProxyContext, from: Connection): number {
   }
   const n = from.receive(length);
   if (n > 0) return takeBody(context, from);
-  if (n === -EAGAIN) return DONE;
+  if (n === WOULD_BLOCK) return DONE;
   if (n === 0 && from.bodyMode === abi.BODY_CLOSE) {
     from.bodyDone = true;
     if (from.reframed) frame(context.core, from, from.inAt, 0, true, 0);
@@ -185,7 +184,7 @@ function splice(context: ProxyContext, from: Connection, to: Connection): number
     if (pipe.held > 0) {
       const n = loop.system.splice(pipe.readFd, to.fd, pipe.held);
       if (n <= 0) {
-        if (n !== -EAGAIN) return SINK_LOST;
+        if (n !== WOULD_BLOCK) return SINK_LOST;
         to.noteFull();
         return WAIT_SINK;
       }
@@ -203,7 +202,7 @@ function splice(context: ProxyContext, from: Connection, to: Connection): number
       pipe.held = n;
       from.bodyRemaining -= n;
       from.bodyReceived += n;
-    } else if (n === -EAGAIN) {
+    } else if (n === WOULD_BLOCK) {
       from.readable = from.hangup;
       if (!from.hangup) return endSplice(context, from, WAIT_SOURCE);
     } else {

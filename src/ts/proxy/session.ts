@@ -5,9 +5,8 @@
 //                    └ refused ─► BUSY ─► LINGER ─► closed
 
 import * as abi from "../../../assembly/abi.ts";
-import { Connection } from "../net/connection.ts";
+import { Connection, WOULD_BLOCK } from "../net/connection.ts";
 import type { Listener } from "../net/listener.ts";
-import { EAGAIN, MSG_TRUNC } from "../sys/libc.ts";
 import { REQUEST_TIMEOUT } from "./answers.ts";
 import type { ProxyContext } from "./context.ts";
 import { Stream } from "./stream.ts";
@@ -144,7 +143,7 @@ export class Session extends Connection {
     if (this.buffer === 0 && !this.acquireBuffer()) return false;
     const n = this.receive(this.room);
     if (n > 0) return true;
-    if (n === -EAGAIN) {
+    if (n === WOULD_BLOCK) {
       this.#rest();
       return false;
     }
@@ -200,8 +199,8 @@ export class Session extends Connection {
   /** A close with unread bytes would be a reset, and could take the answer back from the client. */
   #linger(): void {
     for (;;) {
-      const n = this.loop.system.recv(this.fd, this.context.core.logBatchAt, LINGER_READ, MSG_TRUNC);
-      if (n === -EAGAIN) return;
+      const n = this.discardInput(this.context.core.logBatchAt, LINGER_READ);
+      if (n === WOULD_BLOCK) return;
       this.#lingered += n;
       if (n <= 0 || this.#lingered > LINGER_BYTES_MAX) return this.close();
     }

@@ -12,7 +12,7 @@ import * as abi from "../../../assembly/abi.ts";
 import type { Backend } from "../cluster/backend.ts";
 import { type Cluster, NO_CONNECTION } from "../cluster/cluster.ts";
 import type { Upstream, UpstreamOwner } from "../cluster/upstream.ts";
-import { EAGAIN } from "../sys/libc.ts";
+import { WOULD_BLOCK } from "../net/connection.ts";
 import { Counters } from "../observe/counters.ts";
 import * as answers from "./answers.ts";
 import type { ProxyContext } from "./context.ts";
@@ -76,9 +76,21 @@ export class Stream implements UpstreamOwner {
     this.#cluster = null;
     this.#backend = null;
     this.#startedMs = session.headBeganMs;
-    this.#tries = this.#status = this.#refusal = this.#headBytes = 0;
-    this.#requestSent = this.#holdsRequest = this.#responseBegun = this.#responseHeadDone = false;
-    this.#answered = this.#upstreamReusable = this.#tunnel = this.#logged = false;
+    this.#tries =
+      this.#status =
+      this.#refusal =
+      this.#headBytes =
+        0;
+    this.#requestSent =
+      this.#holdsRequest =
+      this.#responseBegun =
+      this.#responseHeadDone =
+        false;
+    this.#answered =
+      this.#upstreamReusable =
+      this.#tunnel =
+      this.#logged =
+        false;
     session.sent = 0;
     this.context.streamsActive++;
   }
@@ -371,7 +383,7 @@ export class Stream implements UpstreamOwner {
       }
       return n;
     }
-    if (n !== -EAGAIN) {
+    if (n !== WOULD_BLOCK) {
       this.#backendLost(upstream);
       return 0;
     }
@@ -477,7 +489,7 @@ export class Stream implements UpstreamOwner {
     if (!upstream.readable) return true;
     const { loop, core } = this.context;
     upstream.readable = false;
-    return loop.system.recv(upstream.fd, core.codec.headScratchAt(), 1, 0) === -EAGAIN;
+    return loop.system.recv(upstream.fd, core.codec.headScratchAt(), 1, 0) === WOULD_BLOCK;
   }
 
   // ---- what goes wrong ----
