@@ -58,7 +58,7 @@ function alignUp(value: u64, to: u64): u64 {
   return (value + to - 1) & ~(to - 1);
 }
 
-/** Places every region. Returns the bytes of memory needed, or 0 when they do not fit below 4 GiB. */
+/** Places every region. Returns the bytes of memory needed, or 0 when they do not fit below 2 GiB (addresses are int32). */
 export function layout(
   records: u32,
   logRecords: u32,
@@ -94,7 +94,7 @@ export function layout(
   at = alignUp(at + u64(logRecords) * logBytes, PAGE);
   buffersAt = u32(at);
   at += u64(buffers) * bufferStride;
-  return at > 0xffff0000 ? 0 : f64(at);
+  return at > 0x7fff0000 ? 0 : f64(at);
 }
 
 // ---- the record's fields ----

@@ -128,9 +128,14 @@ export class Core {
   }
 }
 
-/** Loads the module, checks its ABI, lays out its memory and starts it. Throws when the limits need over 4 GiB. */
-export function instantiateCore(limits: CoreLimits): Core {
-  const instance = new WebAssembly.Instance(new WebAssembly.Module(loadCore()));
+/** Loads and compiles the codec: what can be done before the limits are known. */
+export function compileCore(): WebAssembly.Module {
+  return new WebAssembly.Module(loadCore());
+}
+
+/** Makes an instance, checks its ABI, lays out its memory and starts it. Throws when the limits need 2 GiB or more. */
+export function instantiateCore(limits: CoreLimits, module = compileCore()): Core {
+  const instance = new WebAssembly.Instance(module);
   const codec = instance.exports as unknown as CodecExports;
   if (codec.abiVersion() !== abi.ABI_VERSION) {
     throw new Error(`core.wasm has ABI ${codec.abiVersion()}, this program expects ${abi.ABI_VERSION}: build it again`);
@@ -149,7 +154,7 @@ export function instantiateCore(limits: CoreLimits): Core {
     targetBytesMax,
   );
   if (bytes === 0) {
-    throw new Error("limits: connections, buffers and buffer_size need more than the 4 GiB that a worker can have");
+    throw new Error("limits: connections, buffers and buffer_size need more than the 2 GiB that a worker can have");
   }
   const missing = Math.ceil((bytes - codec.memory.buffer.byteLength) / PAGE);
   if (missing > 0) codec.memory.grow(missing);

@@ -1,4 +1,5 @@
-// A child of the tests of sandbox.ts: applies the sandbox (arguments: user, mode) and prints what holds and what can still be
+// A child of the tests of sandbox.ts: applies the sandbox (arguments: user, mode, a folder that
+// anybody may write to) and prints what holds and what can still be
 // done, as JSON. Descriptors and libraries are opened before, as a worker does.
 
 import { applySandbox } from "../../src/ts/sys/sandbox.ts";
@@ -17,7 +18,7 @@ const { symbols: libc } = Deno.dlopen("libc.so.6", {
   setuid: { parameters: ["u32"], result: "i32" },
 });
 
-const [user = "", mode = "auto"] = Deno.args;
+const [user = "", mode = "auto", folder = ""] = Deno.args;
 const reached = Deno.listen({ hostname: "127.0.0.1", port: 0 });
 let holds: string[] = [];
 let refusal = "";
@@ -41,7 +42,7 @@ const results: Record<string, string> = {
   open: call(libc.open(new TextEncoder().encode("/etc/passwd\0"), 0)),
   readSync: attempt(() => Deno.readTextFileSync("/etc/hostname")),
   readAsync: await Deno.readTextFile("/etc/hostname").then(() => "done", (error) => (error as Error).name),
-  write: attempt(() => Deno.writeTextFileSync("/tmp/kakehi-must-not-exist", "x")),
+  write: attempt(() => Deno.writeTextFileSync(`${folder}/written`, "x")),
   exec: attempt(() => new Deno.Command("/bin/true").outputSync()),
   fork: mode === "off" ? "not tried" : call(libc.fork()),
   kill: call(libc.kill(Deno.pid, 0)),

@@ -86,7 +86,7 @@ const POOL = object({
   connections: key(count(0, COUNT_MAX), {
     about: "How many connections a worker opens to the backends of the cluster at most. 0 sets no cap of its own.",
     unit: "connections for each worker",
-    default: 1024,
+    default: 0,
     example: 64,
     seeAlso: ["limits.upstream_connections"],
   }),

@@ -11,8 +11,8 @@ const DAY_MS = 24 * HOUR_MS;
 /** Room in a buffer beside the request head: what the proxy adds to it before it goes to a backend. */
 export const HEAD_ROOM_BYTES = 2 * KIB;
 
-/** What all I/O buffers of a worker may take: half of what 32-bit addresses reach, so that the rest fits beside them. */
-export const BUFFER_MEMORY_MAX = 2 * 1024 * MIB;
+/** What all I/O buffers of a worker may take: half of what the addresses of a worker reach, so that the rest fits beside them. */
+export const BUFFER_MEMORY_MAX = 1024 * MIB;
 
 export const LIMITS = key(
   object({
@@ -35,7 +35,7 @@ export const LIMITS = key(
         "How many I/O buffers a worker has. A connection holds one only while bytes are in flight. Their memory is " +
         "taken when the worker starts and never grows.",
       unit: "buffers for each worker",
-      bounds: "4 to 1000000; times `limits.buffer_size` at most 2GiB",
+      bounds: "4 to 1000000; times `limits.buffer_size` at most 1GiB",
       default: 4096,
       example: 1024,
       seeAlso: ["limits.buffer_size"],

@@ -18,7 +18,10 @@ export type ControlAnswer =
   | { id: number | string | null; status: "progress"; [field: string]: unknown }
   | { id: number | string | null; status: "error"; code: ErrorCode; reason: string };
 
-/** `bad_request`: the line is no request; `unknown_verb`; `too_many`: no place for another client; `failed`: could not be done. */
+/**
+ * `bad_request`: the line is no request; `unknown_verb`; `too_many`: no place for another client, or for another request of
+ * this one; `failed`: could not be done.
+ */
 export type ErrorCode = "bad_request" | "unknown_verb" | "too_many" | "failed";
 
 /** The answer to `status`. Times are milliseconds, sizes bytes. */

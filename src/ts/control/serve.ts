@@ -80,6 +80,8 @@ class Main {
       (request, progress) => this.#answer(request, progress),
     );
     this.#sayReady();
+    const afterMs = Date.now() - this.#supervisor.startedAtMs;
+    this.#log.info("serving", { version: VERSION, pid: Deno.pid, control: this.#socket, after_ms: afterMs });
     this.options.onReady?.(this.#supervisor.listeners);
   }
 
@@ -90,8 +92,6 @@ class Main {
       if (worker?.state !== "serving") continue;
       this.#log.info("worker is ready", { slot: index, pid: worker.pid, sandbox: worker.sandbox.join(", ") || "none" });
     }
-    const uptimeMs = Date.now() - this.#supervisor.startedAtMs;
-    this.#log.info("serving", { version: VERSION, pid: Deno.pid, revision, control: this.#socket, after_ms: uptimeMs });
     this.#manager.ready(`serving with ${slots.length} workers, revision ${revision}`);
   }
 

@@ -10,6 +10,8 @@ import { type ControlAnswer, type ControlRequest, REQUEST_BYTES_MAX, type Verb, 
 
 const CLIENTS_MAX = 32;
 const BACKLOG = 64;
+/** Requests of one client at a time. */
+const RUNNING_MAX = 16;
 /** Answers that a client does not read are kept up to this size, then the client is dropped. */
 const ANSWER_BYTES_MAX = 4 * 1024 * 1024;
 const IDLE_LIMIT_MS = 60_000;
@@ -101,6 +103,10 @@ export class ControlServer {
     if (!VERBS.includes(verb as Verb)) {
       const reason = `verb ${JSON.stringify(verb)}: expected one of ${VERBS.join(", ")}`;
       return this.#send(client, { id, status: "error", code: "unknown_verb", reason });
+    }
+    if (client.running >= RUNNING_MAX) {
+      const reason = `${RUNNING_MAX} requests of this client are under way already`;
+      return this.#send(client, { id, status: "error", code: "too_many", reason });
     }
     const run = this.#run(client, request as ControlRequest);
     this.#running.add(run);

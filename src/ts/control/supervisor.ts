@@ -208,7 +208,7 @@ export class Supervisor {
       (_, index) => newSlot(index, workers[index], old[index]?.restarts ?? 0),
     );
     for (const slot of this.#slots) if (slot.worker) this.#watch(slot, slot.worker);
-    this.#listeners.addSeats(slots);
+    this.#addSeats(slots);
     await Promise.all(this.#slots.map((slot) => slot.worker ?? this.#fill(slot)));
     // The old workers still accept: those who wait at a removed listener are served before it closes.
     await this.#listeners.retire(removed);
@@ -219,6 +219,17 @@ export class Supervisor {
     this.#listeners.close(removed);
     if (before) closeServing(before);
     this.#keepSpare();
+  }
+
+  /** Without a seat of its own a slot is idle, which is no reason to give up what serves already. */
+  #addSeats(slots: number): void {
+    try {
+      this.#listeners.addSeats(slots);
+    } catch (error) {
+      this.options.log.error("some workers have no listening socket of their own", {
+        reason: (error as Error).message,
+      });
+    }
   }
 
   #startWorker(worker: WorkerProcess, slot: number, slots: number, serving: Serving, prepared?: Preparation) {

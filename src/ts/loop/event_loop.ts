@@ -122,8 +122,9 @@ export class EventLoop {
   /** Runs until stop(). `beforeSleep` is called once a turn, before the loop waits. */
   run(beforeSleep: () => void): void {
     this.#running = true;
-    while (this.#running) {
+    for (;;) {
       beforeSleep();
+      if (!this.#running) return;
       const timeoutMs = this.#againCount > 0 ? 0 : this.timers.sleepMs(this.nowMs);
       const count = this.system.epollWait(this.#epoll, this.#eventsAt, EVENTS_MAX, timeoutMs);
       this.nowMs = this.system.monotonicMs();

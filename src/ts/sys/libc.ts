@@ -1,7 +1,7 @@
 // The system calls of the data path. Buffers are places in the worker's linear memory, given by their address there;
 // results are counts or descriptors, or -errno, so nothing throws and nothing is allocated.
 //
-// An address is declared `usize` and passed as BigInt.asUintN(64, base + BigInt(at)): V8 keeps that in a register,
+// An address is declared `usize` and passed as BigInt.asUintN(64, base + BigInt(at | 0)): V8 keeps that in a register,
 // where a plain number for an address costs four times as much and deoptimises the caller again and again.
 
 import { addressOf } from "./fds.ts";
@@ -92,11 +92,11 @@ export function bindSystem(memory: Uint8Array<ArrayBuffer>, scratchAt: number) {
 
   return {
     recv(fd: number, at: number, length: number, flags: number): number {
-      const n = libc.recv(fd, BigInt.asUintN(64, base + BigInt(at)), length, flags);
+      const n = libc.recv(fd, BigInt.asUintN(64, base + BigInt(at | 0)), length, flags);
       return n < 0 ? -errnoView[0]! : n;
     },
     send(fd: number, at: number, length: number): number {
-      const n = libc.send(fd, BigInt.asUintN(64, base + BigInt(at)), length, 0);
+      const n = libc.send(fd, BigInt.asUintN(64, base + BigInt(at | 0)), length, 0);
       return n < 0 ? -errnoView[0]! : n;
     },
     /** Non-blocking, close-on-exec; the peer's address is written at `addressAt` (28 bytes). */
@@ -104,7 +104,7 @@ export function bindSystem(memory: Uint8Array<ArrayBuffer>, scratchAt: number) {
       words[lengthWord] = 28;
       const accepted = libc.accept4(
         fd,
-        BigInt.asUintN(64, base + BigInt(addressAt)),
+        BigInt.asUintN(64, base + BigInt(addressAt | 0)),
         scratchLength,
         SOCK_NONBLOCK | SOCK_CLOEXEC,
       );
@@ -115,7 +115,7 @@ export function bindSystem(memory: Uint8Array<ArrayBuffer>, scratchAt: number) {
       return fd < 0 ? -errnoView[0]! : fd;
     },
     connect(fd: number, addressAt: number, length: number): number {
-      return libc.connect(fd, BigInt.asUintN(64, base + BigInt(addressAt)), length) < 0 ? -errnoView[0]! : 0;
+      return libc.connect(fd, BigInt.asUintN(64, base + BigInt(addressAt | 0)), length) < 0 ? -errnoView[0]! : 0;
     },
     close(fd: number): void {
       libc.close(fd);
@@ -164,7 +164,7 @@ export function bindSystem(memory: Uint8Array<ArrayBuffer>, scratchAt: number) {
       return libc.epoll_ctl(epoll, operation, fd, scratch) < 0 ? -errnoView[0]! : 0;
     },
     epollWait(epoll: number, at: number, eventsMax: number, timeoutMs: number): number {
-      const n = libc.epoll_wait(epoll, BigInt.asUintN(64, base + BigInt(at)), eventsMax, timeoutMs);
+      const n = libc.epoll_wait(epoll, BigInt.asUintN(64, base + BigInt(at | 0)), eventsMax, timeoutMs);
       return n < 0 ? -errnoView[0]! : n;
     },
     /** Both ends non-blocking, the pipe as large as `bytes` if the system allows; 0 or -errno. Ends at word(0), word(1). */
@@ -181,7 +181,7 @@ export function bindSystem(memory: Uint8Array<ArrayBuffer>, scratchAt: number) {
       return n < 0 ? -errnoView[0]! : n;
     },
     write(fd: number, at: number, length: number): number {
-      const n = libc.write(fd, BigInt.asUintN(64, base + BigInt(at)), length);
+      const n = libc.write(fd, BigInt.asUintN(64, base + BigInt(at | 0)), length);
       return n < 0 ? -errnoView[0]! : n;
     },
     /** Milliseconds of a clock that only goes forward, to the kernel's tick (1–10 ms). */
@@ -191,7 +191,7 @@ export function bindSystem(memory: Uint8Array<ArrayBuffer>, scratchAt: number) {
     },
     /** Gives the pages inside the range back to the system; they read as zero afterwards. */
     discard(at: number, length: number): void {
-      libc.madvise(BigInt.asUintN(64, base + BigInt(at)), BigInt(length), MADV_DONTNEED);
+      libc.madvise(BigInt.asUintN(64, base + BigInt(at | 0)), BigInt(length), MADV_DONTNEED);
     },
   };
 }

@@ -2,7 +2,7 @@
 // told to stop or has drained. One thread; nothing here waits but the loop.
 
 import * as abi from "../../../assembly/abi.ts";
-import { instantiateCore } from "../../wasm/core.ts";
+import { compileCore, instantiateCore } from "../../wasm/core.ts";
 import type { UpstreamContext } from "../cluster/upstream.ts";
 import { EventLoop, type Handler, SCRATCH_ADDRESS_AT } from "../loop/event_loop.ts";
 import { Buffers } from "../net/buffers.ts";
@@ -17,7 +17,7 @@ import { Fields } from "../proxy/fields.ts";
 import { Session } from "../proxy/session.ts";
 import { closeFd, readWhole } from "../sys/fds.ts";
 import { EPOLLIN, waitReadable } from "../sys/libc.ts";
-import { ignoreSignalsOfMain } from "../sys/process.ts";
+import { ignoreSignalsOfMain, setProcessName } from "../sys/process.ts";
 import { applySandbox } from "../sys/sandbox.ts";
 import { Channel } from "./channel.ts";
 import type { WorkerOrder, WorkerSnapshot, WorkerStatus } from "./protocol.ts";
@@ -33,12 +33,14 @@ const ACCEPTED = Counters.index("connections.accepted");
 /** Runs a worker on its end of the channel; returns when it is to exit. */
 export function runWorker(channelFd: number): void {
   ignoreSignalsOfMain();
+  setProcessName("kakehi-worker");
   const channel = new Channel(channelFd);
+  const module = compileCore();
   const first = firstOrder(channel);
   if (!first) return;
   let worker: Worker;
   try {
-    worker = new Worker(channel, first.order, first.fds);
+    worker = new Worker(channel, module, first.order, first.fds);
   } catch (error) {
     channel.send({ event: "refused", reason: (error as Error).message });
     return;
@@ -68,6 +70,7 @@ class Worker implements Accepter, Handler {
   readonly #channelSlot: number;
   readonly #revision: number;
   readonly #connectionsMax: number;
+  readonly #drainMs: number;
   readonly #context: ProxyContext;
   readonly #tables: Tables;
   readonly #listeners: Listener[] = [];
@@ -76,7 +79,7 @@ class Worker implements Accepter, Handler {
   #drainDeadlineMs = Infinity;
   #upkeepMs = 0;
 
-  constructor(channel: Channel, order: StartOrder, fds: number[]) {
+  constructor(channel: Channel, module: WebAssembly.Module, order: StartOrder, fds: number[]) {
     const byName = (name: string) => fds[order.fds.indexOf(name)];
     const snapshotFd = byName("snapshot");
     if (snapshotFd === undefined) throw new Error("the order to start has no snapshot");
@@ -84,8 +87,9 @@ class Worker implements Accepter, Handler {
     closeFd(snapshotFd);
     this.#channel = channel;
     this.#revision = snapshot.revision;
+    this.#drainMs = snapshot.state.timeouts.drain;
     this.#connectionsMax = snapshot.state.limits.connections;
-    this.#context = this.#makeContext(snapshot, byName("access_log"));
+    this.#context = this.#makeContext(module, snapshot, byName("access_log"));
     const { core, loop, upstreams } = this.#context;
     this.#addressAt = core.systemAt + SCRATCH_ADDRESS_AT;
     this.#tables = compileTables(snapshot, upstreams);
@@ -99,7 +103,7 @@ class Worker implements Accepter, Handler {
     channel.send({ event: "ready", pid: Deno.pid, sandbox });
   }
 
-  #makeContext({ state }: WorkerSnapshot, logFd: number | undefined): ProxyContext {
+  #makeContext(module: WebAssembly.Module, { state }: WorkerSnapshot, logFd: number | undefined): ProxyContext {
     const { limits } = state;
     const slots = limits.connections + limits.upstream_connections + OTHER_SLOTS;
     const log = logFd === undefined ? null : state.access_log;
@@ -112,7 +116,7 @@ class Worker implements Accepter, Handler {
       headersMax: limits.headers,
       headerBytesMax: limits.header_bytes,
       targetBytesMax: limits.target_bytes,
-    });
+    }, module);
     const loop = new EventLoop(core.u8, core.systemAt, slots);
     const region = {
       at: core.buffersAt,
@@ -225,7 +229,7 @@ class Worker implements Accepter, Handler {
   onEvents(_events: number): void {
     const open = this.#channel.receive((order, fds) => this.#obey(order, fds));
     // main is gone: nobody would replace this worker or pass on its sockets
-    if (!open && !this.#context.draining) this.#drain(Infinity);
+    if (!open && !this.#context.draining) this.#drain(this.#drainMs);
     if (!open) this.#context.loop.forget(this.#channel.fd);
   }
 

@@ -104,6 +104,16 @@ Deno.test("ControlServer bounds the number of its clients, and how long they say
   }, 150);
 });
 
+Deno.test("ControlServer bounds the requests of one client at a time", async () => {
+  await withServer(async (path) => {
+    const lines = Array.from({ length: 17 }, (_, id) => `{"id":${id},"verb":"version"}\n`).join("");
+    const answers = await raw(path, lines, 17);
+    const refused = answers.filter(({ status }) => status === "error");
+    assertEquals(refused.map(({ id, code }) => [id, code]), [[16, "too_many"]]);
+    assertEquals(answers.filter(({ status }) => status === "ok").length, 16);
+  });
+});
+
 Deno.test("claimSocketPath() replaces the socket of a dead main only", async () => {
   const folder = await Deno.makeTempDir();
   const path = `${folder}/control.sock`;
