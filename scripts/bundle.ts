@@ -37,16 +37,24 @@ export async function projectSources(): Promise<BundleSources> {
 
 /** One ES module as text that imports nothing but the runtime's own modules. Same sources, same text. */
 export async function bundle({ main, core }: BundleSources): Promise<string> {
-  const folders = Object.values(
-    Object.groupBy(lazyImportsOf(main, await Deno.readTextFile(main)), dirname),
-  ) as string[][];
-  const [entry, ...programs] = await Promise.all([
-    runBundler(main, "esm", folders.flat()),
-    ...folders.map(bundleProgram),
-  ]);
-  const text = joinPrograms(redirectImports(entry, folders), programs, core.toBase64());
-  if (text.includes("\0")) throw new Error("the bundle contains a NUL, with which the binary's text would end");
-  return text;
+  const imported = lazyImportsOf(main, await Deno.readTextFile(main));
+  const folders = Object.values(Object.groupBy(imported, dirname)) as string[][];
+  const drafts = await Deno.makeTempDir({ prefix: "kakehi-bundle-" });
+  try {
+    const bundled = await Promise.allSettled([
+      runBundler(main, "esm", `${drafts}/main.js`, imported),
+      ...folders.map((paths, i) => bundleProgram(paths, `${drafts}/${i}`)),
+    ]);
+    const [entry = "", ...programs] = bundled.map((result) => {
+      if (result.status === "rejected") throw result.reason;
+      return result.value;
+    });
+    const text = joinPrograms(redirectImports(entry, folders), programs, core.toBase64());
+    if (text.includes("\0")) throw new Error("the bundle contains a NUL, with which the binary's text would end");
+    return text;
+  } finally {
+    await Deno.remove(drafts, { recursive: true });
+  }
 }
 
 function lazyImportsOf(file: string, source: string): string[] {
@@ -55,40 +63,26 @@ function lazyImportsOf(file: string, source: string): string[] {
 }
 
 /** A program whose `exports.modules[i]()` gives the module `paths[i]`, run when it is first asked for. */
-async function bundleProgram(paths: string[]): Promise<string> {
+async function bundleProgram(paths: string[], draft: string): Promise<string> {
   // A program of one module is that module, run at once: only so are its constants left as they are.
   const source = paths.length === 1
     ? `import * as only from ${JSON.stringify(paths[0])};\nexport const modules = [() => only];\n`
     : `export const modules = [${paths.map((path) => `() => import(${JSON.stringify(path)})`)}];\n`;
-  return await withTempFolder(async (folder) => {
-    await Deno.writeTextFile(`${folder}/program.ts`, source);
-    return await runBundler(`${folder}/program.ts`, "cjs", []);
-  });
+  await Deno.writeTextFile(`${draft}.ts`, source);
+  return await runBundler(`${draft}.ts`, "cjs", `${draft}.js`);
 }
 
-async function runBundler(entry: string, format: "esm" | "cjs", external: string[]): Promise<string> {
-  return await withTempFolder(async (folder) => {
-    const output = `${folder}/output.js`;
-    const flags = ["--quiet", "--minify", "--keep-names", "--platform", "deno", "--format", format, "--output", output];
-    const { success, stderr } = await new Deno.Command(Deno.execPath(), {
-      args: ["bundle", ...flags, ...external.map((path) => `--external=${path}`), entry],
-      cwd: ROOT, // Where deno.json says what the imported names mean.
-      env: { NO_COLOR: "1" },
-      stdout: "null",
-      stderr: "piped",
-    }).output();
-    if (!success) throw new Error(`deno bundle ${entry} failed:\n${new TextDecoder().decode(stderr)}`);
-    return await Deno.readTextFile(output);
-  });
-}
-
-async function withTempFolder<T>(body: (folder: string) => Promise<T>): Promise<T> {
-  const folder = await Deno.makeTempDir({ prefix: "kakehi-bundle-" });
-  try {
-    return await body(folder);
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
+async function runBundler(entry: string, format: "esm" | "cjs", output: string, external: string[] = []) {
+  const flags = ["--quiet", "--minify", "--keep-names", "--platform", "deno", "--format", format, "--output", output];
+  const { success, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["bundle", ...flags, ...external.map((path) => `--external=${path}`), entry],
+    cwd: ROOT, // Where deno.json says what the imported names mean.
+    env: { NO_COLOR: "1" },
+    stdout: "null",
+    stderr: "piped",
+  }).output();
+  if (!success) throw new Error(`deno bundle ${entry} failed:\n${new TextDecoder().decode(stderr)}`);
+  return await Deno.readTextFile(output);
 }
 
 /** The `import()`s that the bundler was told to leave become calls that give a module of a program. */
