@@ -27,7 +27,7 @@ const TARGETS = bytesOf(words.TARGETS);
 const VERSIONS = bytesOf(words.VERSIONS);
 const STATUSES = bytesOf(words.STATUSES);
 const SPACE = fromText(" ");
-const ODD_BYTES = fromText("\0\x01\t\n\x0b\x0c\r \"#%,/:;<=@[\\]_{}\x7f\x80\xa0\xff0aAzZ");
+const ODD_BYTES = fromText('\0\x01\t\n\x0b\x0c\r "#%,/:;<=@[\\]_{}\x7f\x80\xa0\xff0aAzZ');
 
 export type Side = "request" | "response";
 
@@ -170,7 +170,8 @@ export class Mutant {
     const from = this.#lines[line]!;
     const count = this.#lines[line + 1]! - from;
     if (count * times > 40_000) return;
-    for (let i = 0; i < times; i++) this.#copy.copyWithin(i * count, 0, 0), this.#copy.set(this.bytes.subarray(from, from + count), i * count);
+    const text = this.bytes.subarray(from, from + count);
+    for (let i = 0; i < times; i++) this.#copy.set(text, i * count);
     this.#insert(this.#lines[random.below(this.#lineCount)]!, this.#copy.subarray(0, count * times));
   }
 
@@ -250,10 +251,10 @@ const cuts: number[] = [];
 
 /** Where to cut a message of this length: nowhere, behind every byte, or at some places. */
 export function makeCuts(length: number, random: Random): readonly number[] {
-  const way = random.below(8);
-  if (way < 4 || length < 2) return NO_CUTS;
+  const way = random.below(16);
+  if (way < 8 || length < 2) return NO_CUTS;
   cuts.length = 0;
-  if (way === 4 && length < 2000) {
+  if (way === 8 && length < 2000) {
     for (let at = 1; at < length; at++) cuts.push(at);
     return cuts;
   }

@@ -1,7 +1,8 @@
 // What the fuzzer builds its messages from: good messages of every kind that the codec distinguishes, and the words that
 // attacks on HTTP/1 parsers are made of. Text is Latin-1; a message is written as it stands on the wire.
 
-const BROWSER = "GET /articles/2026/kakehi?utm=a%20b&x=1 HTTP/1.1\r\nHost: www.example.test\r\nConnection: keep-alive\r\n" +
+const BROWSER =
+  "GET /articles/2026/kakehi?utm=a%20b&x=1 HTTP/1.1\r\nHost: www.example.test\r\nConnection: keep-alive\r\n" +
   "User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0\r\n" +
   "Accept: text/html,application/xhtml+xml;q=0.9,*/*;q=0.8\r\nAccept-Language: en-US,en;q=0.5\r\n" +
   "Accept-Encoding: gzip, deflate, br\r\nReferer: https://www.example.test/\r\nCookie: a=1; b=2\r\nDNT: 1\r\n\r\n";
@@ -15,13 +16,13 @@ export const REQUESTS: readonly string[] = [
   "GET http://a.test:80 HTTP/1.1\r\nHost: a.test\r\n\r\n",
   "OPTIONS * HTTP/1.1\r\nHost: [2001:db8::1]:8080\r\n\r\n",
   "CONNECT a.test:443 HTTP/1.1\r\nHost: a.test:443\r\n\r\n",
-  "\r\nHEAD /h HTTP/1.1\r\nHost: a.test\r\nIf-None-Match: \"x\"\r\n\r\n",
+  '\r\nHEAD /h HTTP/1.1\r\nHost: a.test\r\nIf-None-Match: "x"\r\n\r\n',
   "POST /p HTTP/1.1\r\nHost: a.test\r\nContent-Length: 5\r\n\r\nhello",
   "POST /p HTTP/1.1\r\nHost: a.test\r\nContent-Length: 5\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\nhello",
   "PUT /p HTTP/1.1\r\nHost: a.test\r\nContent-Length: 0\r\n\r\nGET /2 HTTP/1.1\r\nHost: a.test\r\n\r\n",
   "POST /p HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n6;x=y\r\n world\r\n0\r\n\r\n",
   "POST /p HTTP/1.1\r\nTransfer-Encoding: Chunked\r\nHost: a.test\r\nTrailer: X-T\r\n\r\n" +
-  "5;a=\"b;c\"\r\nhello\r\nA\r\n0123456789\r\n0\r\nX-T: 1\r\nDate: now\r\nContent-Length: 3\r\n\r\nGET / HTTP/1.1\r\n",
+  '5;a="b;c"\r\nhello\r\nA\r\n0123456789\r\n0\r\nX-T: 1\r\nDate: now\r\nContent-Length: 3\r\n\r\nGET / HTTP/1.1\r\n',
   "GET /chat HTTP/1.1\r\nHost: a.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\r\n\x81\x85",
   "GET /hop HTTP/1.1\r\nHost: a.test\r\nConnection: close, X-Hop\r\nX-Hop: 1\r\nTE: trailers\r\nKeep-Alive: timeout=5\r\n" +
   "Proxy-Connection: keep-alive\r\nX-Stay: 2\r\n\r\n",
@@ -34,9 +35,9 @@ export const REQUESTS: readonly string[] = [
 export const RESPONSES: readonly string[] = [
   "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nDate: Thu, 01 Jan 2026 00:00:00 GMT\r\n\r\nok",
   "HTTP/1.1 200 OK\r\nServer: x\r\nContent-Type: text/html; charset=utf-8\r\nCache-Control: max-age=60, public\r\n" +
-  "ETag: \"33a64df5\"\r\nVary: Accept-Encoding\r\nContent-Length: 13\r\n\r\n<p>hello</p>\r\n",
+  'ETag: "33a64df5"\r\nVary: Accept-Encoding\r\nContent-Length: 13\r\n\r\n<p>hello</p>\r\n',
   "HTTP/1.1 204 No Content\r\nX-A: 1\r\n\r\n",
-  "HTTP/1.1 304 Not Modified\r\nETag: \"x\"\r\nContent-Length: 1234\r\n\r\n",
+  'HTTP/1.1 304 Not Modified\r\nETag: "x"\r\nContent-Length: 1234\r\n\r\n',
   "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
   "HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\nConnection: x\r\n\r\nHTTP/1.1 204 \r\n\r\n",
   "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n\x81\x02hi",
@@ -124,7 +125,7 @@ export const FIELDS: readonly string[] = [
   "X-Forwarded-For: 1.2.3.4",
   "x_forwarded_for: 1.2.3.4",
   "X-Forwarded-Ssl: on",
-  "X-Request-Id: \"<script>\"",
+  'X-Request-Id: "<script>"',
   "Via: 1.0 kakehi",
   "TE: trailers, deflate",
   "Trailer: X-Sum",
@@ -185,9 +186,9 @@ export const CHUNKS: readonly string[] = [
   " 5\r\nhello\r\n",
   "5;\r\nhello\r\n",
   "5;a\r\nhello\r\n",
-  "5;a=b;c=\"d\"\r\nhello\r\n",
+  '5;a=b;c="d"\r\nhello\r\n',
   "5 ;a=b\r\nhello\r\n",
-  "5;a=\"\r\nhello\r\n",
+  '5;a="\r\nhello\r\n',
   "5;a\nhello\r\n",
   "5\nhello\r\n",
   "5\rhello\r\n",
@@ -244,7 +245,7 @@ export const TARGETS: readonly string[] = [
   "/%zz",
   "/%00",
   "/\x80",
-  "/\"<>\\^`{|}",
+  '/"<>\\^`{|}',
   "?a",
   "a.test:80",
   "http://a.test",

@@ -106,6 +106,7 @@ export class CodecDriver {
   readonly #idAt: number;
   readonly #addressAt: number;
   #fed = 0;
+  #cut = 0;
 
   constructor(limits: Partial<CoreLimits> = {}) {
     this.core = instantiateCore({ ...LIMITS, ...limits });
@@ -208,13 +209,8 @@ export class CodecDriver {
   /** Puts the next bytes of the input, up to the next cut, behind those in the buffer; how many. */
   #receive(input: Uint8Array, cuts: readonly number[], room: number): number {
     const source = this.#source;
-    let end = input.length;
-    for (let i = 0; i < cuts.length; i++) {
-      if (cuts[i]! > this.#fed) {
-        end = cuts[i]!;
-        break;
-      }
-    }
+    while (this.#cut < cuts.length && cuts[this.#cut]! <= this.#fed) this.#cut++;
+    const end = this.#cut < cuts.length ? cuts[this.#cut]! : input.length;
     const length = Math.min(end - this.#fed, room);
     const whole = this.#fed === 0 && length === input.length;
     this.core.u8.set(whole ? input : input.subarray(this.#fed, this.#fed + length), source.inEnd);

@@ -1,0 +1,104 @@
+// A million mutated requests and responses through the codec: none may trap, touch memory that is not its own, or be
+// accepted and then break what invariants.ts says. Each case is made from its number alone, so a failure names it:
+// KAKEHI_FUZZ_CASE=NUMBER runs that one, KAKEHI_FUZZ_CASES=COUNT as many as wanted, KAKEHI_FUZZ_FROM=NUMBER from there.
+
+import type { CoreLimits } from "../../src/wasm/core.ts";
+import { AssertionError } from "../support/assert.ts";
+import { show } from "../support/bytes.ts";
+import { CodecDriver, type ResponseOptions } from "../support/codec.ts";
+import { createRandom } from "../support/random.ts";
+import { Canaries } from "./canaries.ts";
+import { checkRequest, checkResponse } from "./invariants.ts";
+import { makeCuts, Mutant, type Side } from "./mutant.ts";
+
+const CASES = Number(Deno.env.get("KAKEHI_FUZZ_CASES") ?? 1_000_000);
+const FIRST = Number(Deno.env.get("KAKEHI_FUZZ_FROM") ?? 0);
+const ONLY = Deno.env.get("KAKEHI_FUZZ_CASE");
+/** Canaries are looked at after so many cases; when one is dead, the cases are run again one by one. */
+const BLOCK = 2000;
+
+/** The usual limits; small ones, which many mutants meet; and the widest that the configuration allows. */
+const LIMITS: readonly Partial<CoreLimits>[] = [
+  {},
+  { bufferBytes: 4096, headersMax: 16, headerBytesMax: 640, targetBytesMax: 128 },
+  { bufferBytes: 65536, headersMax: 1000, headerBytesMax: 49152, targetBytesMax: 49152 },
+  { bufferBytes: 65536, headersMax: 1000, headerBytesMax: 1024, targetBytesMax: 1024 },
+];
+
+interface Bench {
+  driver: CodecDriver;
+  canaries: Canaries;
+}
+
+const benches: Bench[] = LIMITS.map((limits) => {
+  const driver = new CodecDriver(limits);
+  return { driver, canaries: new Canaries(driver) };
+});
+const mirror = new CodecDriver({ bufferBytes: 131072, headersMax: 1000, headerBytesMax: 65536, targetBytesMax: 65536 });
+const mutant = new Mutant();
+const options: Required<Pick<ResponseOptions, "toHead" | "mayUpgrade" | "toOld" | "ends">> = {
+  toHead: false,
+  mayUpgrade: false,
+  toOld: false,
+  ends: false,
+};
+
+/** How many were accepted, for the test to say that it has tested something. */
+const accepted = { request: 0, response: 0 };
+
+function runCase(number: number): Bench {
+  const random = createRandom(number);
+  const side: Side = random.below(3) === 0 ? "response" : "request";
+  const bench = benches[Math.max(0, random.below(8) - 4)]!;
+  mutant.make(side, random);
+  const input = mutant.view();
+  const cuts = makeCuts(input.length, random);
+  const { driver } = bench;
+  if (side === "request") {
+    driver.request(input, cuts);
+    checkRequest(driver, mirror, input.length);
+  } else {
+    const bits = random.below(16);
+    options.toHead = bits % 4 === 1;
+    options.mayUpgrade = bits % 2 === 0;
+    options.toOld = bits >= 12;
+    options.ends = bits >= 6;
+    driver.response(input, cuts, options);
+    checkResponse(driver, mirror, input.length, options);
+  }
+  if (driver.done) accepted[side]++;
+  return bench;
+}
+
+function fail(number: number, words: string): never {
+  throw new AssertionError(`case ${number}: ${words}\n  input\n    ${show(mutant.view(), 4000)}`);
+}
+
+function runChecked(number: number): void {
+  let bench: Bench;
+  try {
+    bench = runCase(number);
+  } catch (error) {
+    fail(number, error instanceof WebAssembly.RuntimeError ? `a trap: ${error.message}` : String(error));
+  }
+  const touched = bench.canaries.touched();
+  if (touched) fail(number, touched);
+}
+
+function runBlock(from: number, to: number): void {
+  try {
+    for (let number = from; number < to; number++) runCase(number);
+    if (benches.every(({ canaries }) => !canaries.touched())) return;
+  } catch {
+    // the cases are run again one by one, which says what was wrong
+  }
+  for (let number = from; number < to; number++) runChecked(number);
+  throw new AssertionError(`cases ${from} to ${to}: together they fail, one by one they do not`);
+}
+
+Deno.test("codec: a million mutants leave it whole", () => {
+  if (ONLY !== undefined) return runChecked(Number(ONLY));
+  const last = FIRST + CASES;
+  for (let from = FIRST; from < last; from += BLOCK) runBlock(from, Math.min(from + BLOCK, last));
+  console.log(`${CASES} cases, whole messages accepted: ${accepted.request} requests, ${accepted.response} responses`);
+});
