@@ -8,8 +8,11 @@ export const ABI_VERSION = 1;
 
 /** One header of a block: name address u32 | value address u32 | value length u32 | name length u16 | known u8 | flags u8. */
 export const HEADER_ENTRY = 16;
-/** Room before the bytes of a buffer: what a rewritten head may be longer than the head it came from. */
-export const HEADROOM = 1024;
+/**
+ * Room before the bytes of a buffer: what a rewritten head may be longer than the head it came from. A blank for each of
+ * 1000 fields, 470 bytes that the proxy adds (a host has up to 261), TAILROOM when a body makes room, and a size line.
+ */
+export const HEADROOM = 2048;
 /** Room behind the bytes of a buffer: CRLF of a chunk, the last chunk, and an aligned end. */
 export const TAILROOM = 64;
 /** A connection's record; see assembly/memory.ts for the picture. */
@@ -28,6 +31,7 @@ export const URI_TOO_LONG = -2;
 export const HEADER_TOO_LARGE = -3;
 export const VERSION_NOT_SUPPORTED = -4;
 export const TRANSFER_CODING_UNKNOWN = -5;
+/** CONNECT where the route does not name it. */
 export const METHOD_NOT_ALLOWED = -6;
 export const METHOD_UNKNOWN = -7;
 /** A response that is malformed. */
@@ -84,7 +88,10 @@ export const RESULT_WORDS = 32;
 /** The peer keeps the connection open behind this message. */
 export const F_KEEP_ALIVE = 1;
 export const F_HTTP_1_0 = 2;
-/** `Connection: upgrade` with an `Upgrade` field, HTTP/1.1, no body; in a response: status 101. */
+/**
+ * `Connection: upgrade` with an `Upgrade` field, HTTP/1.1, no body; in a response: the connection is a tunnel from here on
+ * (101, or 2xx to CONNECT).
+ */
 export const F_UPGRADE = 4;
 export const F_EXPECT_CONTINUE = 8;
 export const F_HEAD = 16;
@@ -97,6 +104,8 @@ export const F_KEEP_ALIVE_1_0 = 128;
 /** Content-Length stands in the message. */
 export const F_CONTENT_LENGTH = 256;
 export const F_OPTIONS = 512;
+/** The target is an authority; a 2xx answer makes the connection a tunnel. */
+export const F_CONNECT = 1024;
 
 // ---- flags of a record (bits of its `peerFlags`) ----
 
@@ -110,6 +119,8 @@ export const W_KEEP_ALIVE = 2;
 export const W_CHUNKED = 4;
 export const W_UPGRADE = 8;
 export const W_ADD_DATE = 16;
+/** A 2xx answer to CONNECT. */
+export const W_TUNNEL = 32;
 
 // ---- the text area: offsets from textAt() ----
 

@@ -79,13 +79,14 @@ export function beginResponse(record: u32, at: u32, tableAt: u32): void {
   beginHead(changetype<Record>(usize(record)), at, tableAt);
 }
 
-export function feedResponse(record: u32, length: u32, toHead: bool, mayUpgrade: bool): i32 {
+/** `request`: F_ bits of the request that is being answered. */
+export function feedResponse(record: u32, length: u32, request: u32): i32 {
   const connection = changetype<Record>(usize(record));
   const code = feedHead(connection, length);
   if (code == HEAD_DONE) {
     return headLength(connection) > map.headerBytesMax
       ? RESPONSE_HEADER_TOO_LARGE
-      : response.finishResponse(connection, toHead, mayUpgrade);
+      : response.finishResponse(connection, request);
   }
   if (code == 0) return code;
   return code == HEADER_TOO_LARGE || code == URI_TOO_LONG ? RESPONSE_HEADER_TOO_LARGE : BAD_RESPONSE;

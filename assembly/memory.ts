@@ -20,7 +20,7 @@
 //       72  tableAt     u32  the buffer's header table       76  headerCount  u16
 //       78  span         u8  what the last span was          79  phase         u8  head, body or trailers
 //       80  targetAt    u32  target, or reason phrase        84  targetLength u32
-//       88  overhead    u32  chunk framing since the last data byte
+//       88  overhead    u32  chunk framing since the last data byte; while decoding, less the address looked at
 //       92  fault       i32  what one of our callbacks refused
 //       96  outAt       u32  where the next decoded byte goes
 //      100  peerFlags   u32                                  104  peerTextLength u32

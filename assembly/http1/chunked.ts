@@ -17,7 +17,7 @@ import { errorPosition, llhttp_execute, llhttp_resume, PAUSED } from "./llhttp";
 /** Trailer fields of one message; TAILROOM covers the blank that writing each of them may add. */
 export const TRAILERS_MAX: u32 = 32;
 /** Size lines and extensions between two bytes of data. */
-const OVERHEAD_MAX: u32 = 16384;
+export const OVERHEAD_MAX: u32 = 16384;
 
 /** Goes on behind a head whose body mode is chunked. `tableAt`: the table of the buffer that trailers will lie in. */
 export function beginChunks(record: Record): void {
@@ -32,19 +32,22 @@ export function beginChunks(record: Record): void {
 export function decodeChunks(record: Record, at: u32, length: u32, tableAt: u32): i32 {
   if (record.phase == PHASE_BODY) record.tableAt = tableAt;
   record.outAt = at;
+  // counted from addresses meanwhile, so that data may begin the count anew wherever it ends
+  record.overhead -= at;
   const code = llhttp_execute(changetype<usize>(record), at, length);
   const decoded = record.outAt - at;
   const consumed = code == PAUSED ? errorPosition(changetype<usize>(record)) - at : length;
   setResult(R_DECODED, decoded);
   setResult(R_CONSUMED, consumed);
   if (record.fault) return record.fault == HEADER_TOO_LARGE ? CHUNKS_TRAILERS_TOO_LARGE : CHUNKS_BAD;
-  if (record.phase == PHASE_DONE && code == PAUSED) return CHUNKS_DONE;
-  if (code != 0) return CHUNKS_BAD;
-  record.overhead += length - decoded;
-  if (record.phase == PHASE_TRAILERS) {
-    return record.overhead > headerBytesMax ? CHUNKS_TRAILERS_TOO_LARGE : CHUNKS_TRAILERS;
-  }
-  return record.overhead > OVERHEAD_MAX ? CHUNKS_BAD : CHUNKS_MORE;
+  record.overhead += at + consumed;
+  const isDone = record.phase == PHASE_DONE && code == PAUSED;
+  if (!isDone && code != 0) return CHUNKS_BAD;
+  // the scratch that trailers are written to has room for so much
+  if (record.headerCount > 0 && record.overhead > headerBytesMax) return CHUNKS_TRAILERS_TOO_LARGE;
+  if (record.headerCount == 0 && record.overhead > OVERHEAD_MAX) return CHUNKS_BAD;
+  if (isDone) return CHUNKS_DONE;
+  return record.phase == PHASE_TRAILERS ? CHUNKS_TRAILERS : CHUNKS_MORE;
 }
 
 /**

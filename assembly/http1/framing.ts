@@ -207,6 +207,7 @@ export function requestFraming(isHttp10: bool): i32 {
 
 /** Body mode of a response, or -1 when it is malformed. RFC 9112 §6.3. */
 export function responseFraming(status: u32, toHead: bool, isHttp10: bool): i32 {
+  // 2. a 2xx answer to CONNECT does not come here
   // 1. never a body
   if (toHead || status < 200 || status == 204 || status == 304) return BODY_NONE;
   // 3. both

@@ -13,7 +13,7 @@ import {
 import {
   chunkRemaining, forgetContentLength, HPE_INVALID_METHOD, HPE_INVALID_VERSION, HPE_PAUSED_H2_UPGRADE, HTTP_1_0, HTTP_1_1, llhttp_execute, PAUSED,
 } from "./llhttp";
-import { TRAILERS_MAX } from "./chunked";
+import { OVERHEAD_MAX, TRAILERS_MAX } from "./chunked";
 
 /** What looks like a method and does not end is not waited for any longer. */
 const METHOD_BYTES_MAX: usize = 64;
@@ -116,6 +116,7 @@ export function wasm_on_header_field(parser: usize, at: usize, length: usize): i
     if (last.nameAt + last.nameLength == u32(at)) return grownName(record, last, length);
   }
   if (record.phase == PHASE_BODY) {
+    if (isTooMuchFraming(record, at)) return 1;
     record.phase = PHASE_TRAILERS;
   } else {
     forgetContentLength(parser);
@@ -165,6 +166,7 @@ export function wasm_on_headers_complete(parser: usize, _status: i32, _upgrade: 
 
 export function wasm_on_body(parser: usize, at: usize, length: usize): i32 {
   const record = changetype<Record>(parser);
+  if (isTooMuchFraming(record, at)) return 1;
   if (chunkRemaining(parser) + length > CHUNK_BYTES_MAX) {
     record.fault = BAD_REQUEST;
     return 1;
@@ -172,8 +174,16 @@ export function wasm_on_body(parser: usize, at: usize, length: usize): i32 {
   const to = usize(record.outAt);
   if (to != at) memory.copy(to, at, length);
   record.outAt = u32(to + length);
-  record.overhead = 0;
+  record.overhead = 0 - u32(at + length);
   return 0;
+}
+
+/** Whether more than OVERHEAD_MAX bytes of framing lie between the last data and `at`: then the body is malformed. */
+@inline
+function isTooMuchFraming(record: Record, at: usize): bool {
+  if (record.overhead + u32(at) <= OVERHEAD_MAX) return false;
+  record.fault = BAD_REQUEST;
+  return true;
 }
 
 export function wasm_on_message_complete(parser: usize): i32 {

@@ -3,8 +3,8 @@
 // else may be parsed between them, since they share what collect() found.
 
 import {
-  BAD_REQUEST, BODY_CHUNKED, F_CONTENT_LENGTH, F_EXPECT_CONTINUE, F_HEAD, F_HTTP_1_0, F_IDEMPOTENT, F_KEEP_ALIVE,
-  F_KEEP_ALIVE_1_0, F_OPTIONS, F_UPGRADE, HEAD_DONE, METHOD_NOT_ALLOWED, PEER_TRUSTED, R_BODY_MODE, R_FLAGS, R_HEAD_END,
+  BAD_REQUEST, BODY_CHUNKED, F_CONNECT, F_CONTENT_LENGTH, F_EXPECT_CONTINUE, F_HEAD, F_HTTP_1_0, F_IDEMPOTENT, F_KEEP_ALIVE,
+  F_KEEP_ALIVE_1_0, F_OPTIONS, F_UPGRADE, HEAD_DONE, PEER_TRUSTED, R_BODY_MODE, R_FLAGS, R_HEAD_END,
   R_HEADER_COUNT, R_HOST_AT, R_HOST_LENGTH, R_METHOD_AT, R_METHOD_LENGTH, R_PATH_AT, R_PATH_LENGTH, R_TARGET_AT,
   R_TARGET_LENGTH, REQUEST_ID_BYTES, VERSION_NOT_SUPPORTED,
 } from "../abi";
@@ -18,7 +18,7 @@ import {
   K_X_FORWARDED_OTHER, K_X_FORWARDED_PROTO, K_X_REAL_IP, K_X_REQUEST_ID,
 } from "./fields";
 import {
-  collect, contentLength, expectsContinue, hasUpgrade, hostCount, hostEntry, requestFraming, saysClose, saysKeepAlive,
+  collect, contentLength, expectsContinue, hasTransferEncoding, hasUpgrade, hostCount, hostEntry, requestFraming, saysClose, saysKeepAlive,
   saysUpgrade,
 } from "./framing";
 import { errorPosition, HTTP_1_0, HTTP_1_1, methodNumber } from "./llhttp";
@@ -77,8 +77,7 @@ export function finishRequest(record: Record): i32 {
   hostLength = hostCount ? hostEntry.valueLength : 0;
   if (hostCount && !isHost(hostAt, hostLength)) return BAD_REQUEST;
   const method = methodNumber(changetype<usize>(record));
-  if (method == CONNECT) return METHOD_NOT_ALLOWED;
-  if (!checkTarget(method)) return BAD_REQUEST;
+  if (method == CONNECT ? !checkAuthority() : !checkTarget(method)) return BAD_REQUEST;
   bodyMode = requestFraming((flags & F_HTTP_1_0) != 0);
   if (bodyMode < 0) return bodyMode;
   addFlags(method);
@@ -113,6 +112,24 @@ function checkTarget(method: u32): bool {
   if (first == 0x2f) return true;
   if (first == 0x2a && targetLength == 1) return method == OPTIONS;
   return cutAuthority(HTTP_SCHEME, 80) || cutAuthority(HTTPS_SCHEME, 443);
+}
+
+/** RFC 9112 §3.2.3: the target of CONNECT is host and port, and the Host field says the same. There is no body (§6.3). */
+function checkAuthority(): bool {
+  if (!isHost(targetAt, targetLength) || !isPort(portAt(targetAt, targetLength), portLength)) return false;
+  if (hostCount && (hostLength != targetLength || !equalsIgnoreCase(hostAt, targetAt, hostLength))) return false;
+  hostAt = targetAt;
+  hostLength = targetLength;
+  return contentLength <= 0 && !hasTransferEncoding;
+}
+
+let portLength: u32 = 0;
+
+/** Where the digits behind the last colon begin; `portLength` is how many bytes are left there. */
+function portAt(at: usize, length: u32): usize {
+  portLength = 0;
+  while (portLength < length && load<u8>(at + length - portLength - 1) != 0x3a) portLength++;
+  return at + length - portLength;
 }
 
 function isTarget(at: usize, length: u32): bool {
@@ -198,6 +215,7 @@ function addFlags(method: u32): void {
   if (isHttp10 ? saysKeepAlive && !saysClose : !saysClose) flags |= isHttp10 ? F_KEEP_ALIVE | F_KEEP_ALIVE_1_0 : F_KEEP_ALIVE;
   if (method == HEAD) flags |= F_HEAD;
   if (method == OPTIONS) flags |= F_OPTIONS;
+  if (method == CONNECT) flags |= F_CONNECT;
   if (method == GET || method == HEAD || method == PUT || method == DELETE || method == OPTIONS || method == TRACE) {
     flags |= F_IDEMPOTENT;
   }
@@ -205,7 +223,7 @@ function addFlags(method: u32): void {
   // RFC 9110 §10.1.1: an expectation in HTTP/1.0, or without a body, is ignored
   if (expectsContinue && !isHttp10 && bodyMode != 0) flags |= F_EXPECT_CONTINUE;
   // RFC 9110 §7.8: ignored in HTTP/1.0; with a body we would have to read it before the switch
-  if (saysUpgrade && hasUpgrade && !isHttp10 && bodyMode == 0) flags |= F_UPGRADE;
+  if (saysUpgrade && hasUpgrade && !isHttp10 && bodyMode == 0 && method != CONNECT) flags |= F_UPGRADE;
 }
 
 function fillResult(record: Record): void {
@@ -218,8 +236,9 @@ function fillResult(record: Record): void {
   setResult(R_TARGET_LENGTH, targetLength);
   let length: u32 = 0;
   while (length < targetLength && load<u8>(targetAt + length) != 0x3f) length++;
-  setResult(R_PATH_AT, u32(hasPath() ? targetAt : ROOT + 2));
-  setResult(R_PATH_LENGTH, hasPath() ? length : 1);
+  const routed = hasPath() && !(flags & F_CONNECT);
+  setResult(R_PATH_AT, u32(routed ? targetAt : ROOT + 2));
+  setResult(R_PATH_LENGTH, routed ? length : 1);
   setResult(R_HOST_AT, u32(hostAt));
   setResult(R_HOST_LENGTH, hostLength);
   setResult(R_HEADER_COUNT, record.headerCount);

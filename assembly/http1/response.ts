@@ -3,8 +3,8 @@
 // belong to one message, as in request.ts.
 
 import {
-  BAD_RESPONSE, BODY_CHUNKED, F_CONTENT_LENGTH, F_DATE, F_HTTP_1_0, F_KEEP_ALIVE, F_UPGRADE, HEAD_DONE, R_BODY_MODE,
-  R_FLAGS, R_HEAD_END, R_HEADER_COUNT, R_STATUS, TEXT_DATE, W_ADD_DATE, W_CHUNKED, W_CLOSE, W_KEEP_ALIVE, W_UPGRADE,
+  BAD_RESPONSE, BODY_CHUNKED, BODY_NONE, F_CONNECT, F_CONTENT_LENGTH, F_DATE, F_HEAD, F_HTTP_1_0, F_KEEP_ALIVE, F_UPGRADE, HEAD_DONE, R_BODY_MODE,
+  R_FLAGS, R_HEAD_END, R_HEADER_COUNT, R_STATUS, TEXT_DATE, W_ADD_DATE, W_CHUNKED, W_CLOSE, W_KEEP_ALIVE, W_TUNNEL, W_UPGRADE,
 } from "../abi";
 import { intern, put, putByte, putCrlf, putDecimal, putText } from "../bytes";
 import { DROP, headScratchAt, Record, setResult, textAt } from "../memory";
@@ -25,19 +25,21 @@ let status: u32 = 0;
 let bodyMode: i32 = 0;
 
 /**
- * Checks the head that feedHead() found complete. `toHead`: it answers a HEAD request. `mayUpgrade`: the request asked
- * to switch protocols. HEAD_DONE or BAD_RESPONSE; fills the result area.
+ * Checks the head that feedHead() found complete. `request`: F_ bits of the request that it answers. HEAD_DONE or
+ * BAD_RESPONSE; fills the result area.
  */
-export function finishResponse(record: Record, toHead: bool, mayUpgrade: bool): i32 {
+export function finishResponse(record: Record, request: u32): i32 {
   const version = load<u64>(record.headAt);
   const isHttp10 = version == HTTP_1_0;
   if (version != HTTP_1_1 && !isHttp10) return BAD_RESPONSE;
   status = statusCode(changetype<usize>(record));
   if (status < 100 || status > 599 || !isReason(record) || !collect(record)) return BAD_RESPONSE;
-  if (status == 101 && (!mayUpgrade || !hasUpgrade || isHttp10)) return BAD_RESPONSE;
-  bodyMode = responseFraming(status, toHead, isHttp10);
+  if (status == 101 && (!(request & F_UPGRADE) || !hasUpgrade || isHttp10)) return BAD_RESPONSE;
+  const toHead = (request & F_HEAD) != 0;
+  const connected = (request & F_CONNECT) != 0 && status >= 200 && status < 300;
+  bodyMode = connected ? BODY_NONE : responseFraming(status, toHead, isHttp10);
   if (bodyMode < 0) return BAD_RESPONSE;
-  let flags: u32 = 0;
+  let flags: u32 = connected ? F_UPGRADE : 0;
   if (isHttp10) flags |= F_HTTP_1_0;
   if (isHttp10 ? saysKeepAlive && !saysClose : !saysClose) flags |= F_KEEP_ALIVE;
   if (status == 101) flags |= F_UPGRADE;
@@ -71,8 +73,8 @@ export function writeResponseHead(record: Record, how: u32): u32 {
   let to = putText(headScratchAt, STATUS_LINE);
   to = putByte(putDecimal(to, status), 0x20);
   to = putCrlf(put(to, record.targetAt, record.targetLength));
-  // RFC 9110 §8.6: no Content-Length in 1xx and 204
-  const withoutLength = status < 200 || status == 204 || (how & W_CHUNKED) != 0;
+  // RFC 9110 §8.6: no Content-Length in 1xx and 204, nor (§9.3.6) in front of a tunnel
+  const withoutLength = status < 200 || status == 204 || (how & (W_CHUNKED | W_TUNNEL)) != 0;
   const count = record.headerCount;
   for (let i: u32 = 0; i < count; i++) {
     const header = record.entry(i);

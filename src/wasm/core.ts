@@ -51,7 +51,7 @@ export interface CodecExports {
   beginRequest(record: number, at: number, tableAt: number): void;
   feedRequest(record: number, length: number): number;
   beginResponse(record: number, at: number, tableAt: number): void;
-  feedResponse(record: number, length: number, toHead: number, mayUpgrade: number): number;
+  feedResponse(record: number, length: number, request: number): number;
   requestContentLength(): number;
   responseContentLength(): number;
   hasField(record: number, nameAt: number, nameLength: number, valueAt: number, valueLength: number): number;

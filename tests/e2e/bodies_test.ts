@@ -65,7 +65,7 @@ for (const direction of directions) {
       for (const size of SIZES) await transfers[direction](copying.port("web"), size, framing);
     });
 
-    Deno.test(`a ${direction} by ${framing} of 1 GiB arrives intact, in the worker's own memory`, async () => {
+    Deno.test(`1 GiB arrives intact by ${framing} (${direction}), in the worker's own memory`, async () => {
       await withinMemory(proxy, async (look) => {
         let next = 0;
         await transfers[direction](proxy.port("web"), GIB, framing, (count) => {

@@ -2,13 +2,14 @@
 // accepted and then break what invariants.ts says. Each case is made from its number alone, so a failure names it:
 // KAKEHI_FUZZ_CASE=NUMBER runs that one, KAKEHI_FUZZ_CASES=COUNT as many as wanted, KAKEHI_FUZZ_FROM=NUMBER from there.
 
+import * as abi from "../../assembly/abi.ts";
 import type { CoreLimits } from "../../src/wasm/core.ts";
 import { AssertionError } from "../support/assert.ts";
 import { show } from "../support/bytes.ts";
 import { CodecDriver, type ResponseOptions } from "../support/codec.ts";
 import { createRandom } from "../support/random.ts";
 import { Canaries } from "./canaries.ts";
-import { checkRequest, checkResponse } from "./invariants.ts";
+import { checkRequest, checkResponse, checkSame } from "./invariants.ts";
 import { makeCuts, Mutant, type Side } from "./mutant.ts";
 
 const CASES = Number(Deno.env.get("KAKEHI_FUZZ_CASES") ?? 1_000_000);
@@ -25,23 +26,28 @@ const LIMITS: readonly Partial<CoreLimits>[] = [
   { bufferBytes: 65536, headersMax: 1000, headerBytesMax: 1024, targetBytesMax: 1024 },
 ];
 
+const WHOLE: readonly number[] = [];
+
 interface Bench {
   driver: CodecDriver;
   canaries: Canaries;
+  /** Of the same limits; it is given whole what the other gets in pieces. */
+  twin: CodecDriver;
 }
 
-const benches: Bench[] = LIMITS.map((limits) => {
-  const driver = new CodecDriver(limits);
-  return { driver, canaries: new Canaries(driver) };
-});
+function makeBenches(): Bench[] {
+  return LIMITS.map((limits) => {
+    const driver = new CodecDriver(limits);
+    return { driver, canaries: new Canaries(driver), twin: new CodecDriver(limits) };
+  });
+}
+
+let benches = makeBenches();
 const mirror = new CodecDriver({ bufferBytes: 131072, headersMax: 1000, headerBytesMax: 65536, targetBytesMax: 65536 });
 const mutant = new Mutant();
-const options: Required<Pick<ResponseOptions, "toHead" | "mayUpgrade" | "toOld" | "ends">> = {
-  toHead: false,
-  mayUpgrade: false,
-  toOld: false,
-  ends: false,
-};
+const options: ResponseOptions = {};
+/** What the request was that a response answers. */
+const REQUEST_FLAGS: readonly number[] = [0, 0, abi.F_UPGRADE, abi.F_UPGRADE, abi.F_HEAD, abi.F_CONNECT];
 
 /** How many were accepted, for the test to say that it has tested something. */
 const accepted = { request: 0, response: 0 };
@@ -56,22 +62,24 @@ function runCase(number: number): Bench {
   const { driver } = bench;
   if (side === "request") {
     driver.request(input, cuts);
+    if (cuts.length > 0) bench.twin.request(input, WHOLE);
     checkRequest(driver, mirror, input.length);
   } else {
     const bits = random.below(16);
-    options.toHead = bits % 4 === 1;
-    options.mayUpgrade = bits % 2 === 0;
+    options.request = REQUEST_FLAGS[random.below(REQUEST_FLAGS.length)]!;
     options.toOld = bits >= 12;
     options.ends = bits >= 6;
     driver.response(input, cuts, options);
+    if (cuts.length > 0) bench.twin.response(input, WHOLE, options);
     checkResponse(driver, mirror, input.length, options);
   }
+  if (cuts.length > 0) checkSame(driver, bench.twin);
   if (driver.done) accepted[side]++;
   return bench;
 }
 
 function fail(number: number, words: string): never {
-  throw new AssertionError(`case ${number}: ${words}\n  input\n    ${show(mutant.view(), 4000)}`);
+  throw new AssertionError(`case ${number}: ${words}\n  input\n    ${show(mutant.view(), 2000)}`);
 }
 
 function runChecked(number: number): void {
@@ -90,8 +98,9 @@ function runBlock(from: number, to: number): void {
     for (let number = from; number < to; number++) runCase(number);
     if (benches.every(({ canaries }) => !canaries.touched())) return;
   } catch {
-    // the cases are run again one by one, which says what was wrong
+    // run again one by one, which says what was wrong
   }
+  benches = makeBenches();
   for (let number = from; number < to; number++) runChecked(number);
   throw new AssertionError(`cases ${from} to ${to}: together they fail, one by one they do not`);
 }

@@ -3,6 +3,7 @@
 // what it writes is given to it again, to see whether it means the same.
 
 import * as abi from "../../assembly/abi.ts";
+import { TRAILERS_TOO_LARGE } from "../../src/ts/proxy/answers.ts";
 import { fromText, show, toText } from "../support/bytes.ts";
 import { BUFFER_INDEX, type CodecDriver, DATE, PORT, REQUEST_ID, type ResponseOptions } from "../support/codec.ts";
 
@@ -77,13 +78,14 @@ function readFields(bytes: Uint8Array, from: number, end: number): number {
   return at + 2;
 }
 
-function readRequestLine(bytes: Uint8Array): number {
+function readRequestLine(bytes: Uint8Array, connects: boolean): number {
   let at = 0;
   while (TOKEN[bytes[at]!]) at++;
   must(at > 0 && bytes[at] === SPACE, "no method");
   const target = ++at;
   while (TARGET[bytes[at]!]) at++;
-  must(bytes[target] === 0x2f || (bytes[target] === 0x2a && at === target + 1), "the target is not in origin-form");
+  const asterisk = bytes[target] === 0x2a && at === target + 1;
+  must(connects ? at > target : bytes[target] === 0x2f || asterisk, "the target is not in origin-form");
   for (let i = 0; i < VERSION.length; i++) must(bytes[at + i] === VERSION[i], "no version behind the target");
   return at + VERSION.length;
 }
@@ -182,7 +184,8 @@ function checkMirror(driver: CodecDriver, mirror: CodecDriver): void {
   must(mirror.bodyMode !== abi.BODY_LENGTH || mirror.contentLength === driver.contentLength, "the length has changed");
 }
 
-const KEPT_FLAGS = abi.F_UPGRADE | abi.F_EXPECT_CONTINUE | abi.F_HEAD | abi.F_IDEMPOTENT | abi.F_CONTENT_LENGTH;
+const KEPT_FLAGS = abi.F_UPGRADE | abi.F_EXPECT_CONTINUE | abi.F_HEAD | abi.F_IDEMPOTENT |
+  abi.F_CONTENT_LENGTH | abi.F_OPTIONS | abi.F_CONNECT;
 
 /** `mirror`: another codec. */
 export function checkRequest(driver: CodecDriver, mirror: CodecDriver, inputBytes: number): void {
@@ -191,7 +194,7 @@ export function checkRequest(driver: CodecDriver, mirror: CodecDriver, inputByte
   checkPlaceAndBody(driver, inputBytes, chunked);
   if (driver.sentBytes === 0) return;
   const { sent, writtenBytes } = driver;
-  const fieldsAt = readRequestLine(sent);
+  const fieldsAt = readRequestLine(sent, (driver.flags & abi.F_CONNECT) !== 0);
   must(isName(sent, fieldsAt, fieldsAt + 4, HOST), "Host is not the first field");
   must(readFields(sent, fieldsAt, writtenBytes) === writtenBytes, "the head ends before its end");
   must(counts.host === 1, `${counts.host} Host fields`);
@@ -268,4 +271,40 @@ function mirrorResponse(driver: CodecDriver, mirror: CodecDriver, framed: boolea
   must(head.endsWith(own), "what the proxy adds is not at the end");
   const again = `${head.slice(0, -own.length)}${date}${coding}${upgrade}\r\n`;
   compare(mirror.sent.subarray(0, mirror.writtenBytes), again);
+}
+
+const LIMIT_REFUSALS: readonly number[] = [
+  abi.URI_TOO_LONG,
+  abi.HEADER_TOO_LARGE,
+  abi.RESPONSE_HEADER_TOO_LARGE,
+  TRAILERS_TOO_LARGE,
+];
+
+function isLimit(refusal: number): boolean {
+  return LIMIT_REFUSALS.includes(refusal);
+}
+
+/**
+ * The same bytes, cut in another way, must come to the same. Only what is both too large and malformed may be refused for
+ * the one or the other: which is met first depends on how much is looked at once.
+ */
+export function checkSame(driver: CodecDriver, twin: CodecDriver): void {
+  if (driver.code < 0 && twin.code < 0) {
+    must(
+      driver.code === twin.code || isLimit(driver.code) || isLimit(twin.code),
+      "cut otherwise, the refusal is another",
+    );
+    return;
+  }
+  must(driver.code === twin.code, `cut otherwise, the head gives ${twin.code} and not ${driver.code}`);
+  const fault = driver.fault === twin.fault || (driver.fault !== 0 && twin.fault !== 0 && isLimit(driver.fault));
+  must(fault, `cut otherwise, the body gives ${twin.fault} and not ${driver.fault}`);
+  if (driver.fault !== 0) return;
+  const numbers = driver.done === twin.done && driver.used === twin.used && driver.bodyBytes === twin.bodyBytes &&
+    driver.bodyMode === twin.bodyMode && driver.flags === twin.flags && driver.contentLength === twin.contentLength;
+  must(numbers, "cut otherwise, the message is another");
+  must(driver.writtenBytes === twin.writtenBytes, "cut otherwise, the head is written otherwise");
+  for (let at = 0; at < driver.writtenBytes; at++) {
+    must(driver.sent[at] === twin.sent[at], "cut otherwise, the head is written otherwise");
+  }
 }

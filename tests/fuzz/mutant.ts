@@ -22,6 +22,7 @@ const FIELD_WORDS = bytesOf(words.FIELDS);
 const LINE_ENDS = bytesOf(words.LINE_ENDS);
 const NUMBERS = bytesOf(words.NUMBERS);
 const CHUNKS = bytesOf(words.CHUNKS);
+const UNITS = bytesOf(words.UNITS);
 const METHODS = bytesOf(words.METHODS);
 const TARGETS = bytesOf(words.TARGETS);
 const VERSIONS = bytesOf(words.VERSIONS);
@@ -56,7 +57,7 @@ export class Mutant {
   }
 
   #change(side: Side, messages: readonly Bytes[], random: Random): void {
-    switch (random.below(20)) {
+    switch (random.below(22)) {
       case 0:
         return this.#flipBit(random);
       case 1:
@@ -94,6 +95,10 @@ export class Mutant {
         return this.#insert(this.#place(random), pick(FIELD_WORDS, random));
       case 19:
         return this.#grow(random);
+      case 20:
+        return this.#insertMany(this.#fieldPlace(random), random);
+      case 21:
+        return this.#insertMany(this.#linePlace(random), random);
     }
   }
 
@@ -229,6 +234,14 @@ export class Mutant {
   #newStatusLine(random: Random): void {
     const version = random.below(2) === 0 ? VERSIONS[random.below(2)]! : pick(VERSIONS, random);
     this.#newFirstLine([version, pick(STATUSES, random)]);
+  }
+
+  #insertMany(at: number, random: Random): void {
+    const unit = pick(UNITS, random);
+    const most = random.below(8) === 0 ? 4000 : 40;
+    const count = Math.min(random.between(1, most), Math.floor(40_000 / unit.length));
+    for (let i = 0; i < count; i++) this.#copy.set(unit, i * unit.length);
+    this.#insert(at, this.#copy.subarray(0, count * unit.length));
   }
 
   /** Something becomes so long, or so much, that a limit is met. */

@@ -217,6 +217,19 @@ export const CHUNKS: readonly string[] = [
   "g\r\n",
 ];
 
+/** What is put in many times over. */
+export const UNITS: readonly string[] = [
+  "a:\r\n",
+  "a: b\r\n",
+  "X-Long: " + "long ".repeat(80) + "\r\n",
+  "Connection: a\r\n",
+  "X-Forwarded-For:1\r\n",
+  "1\r\nx\r\n",
+  "1;" + "e".repeat(200) + "\r\nx\r\n",
+  "a,",
+  "/..",
+];
+
 export const METHODS: readonly string[] = [
   "GET",
   "HEAD",

@@ -12,6 +12,8 @@ const BLOCK = createRandom(1).bytes(1_048_573);
 /** Twice in a row, so that any piece of up to a block's length lies in one range. */
 const TWICE = concat([BLOCK, BLOCK]);
 const PIECE = 256 * 1024;
+/** How far a line's or a head's end is looked for at a time. */
+const NEAR = 64;
 
 /** `count` bytes of the endless body from `offset` on; count is at most a block's length. */
 export function bodyBytes(offset: number, count: number): Bytes {
@@ -78,18 +80,23 @@ export class BodyReader {
     this.#pending = this.#buffer.subarray(0, n);
   }
 
-  /** Everything up to and with `end`. */
+  /** Everything up to and with `end`, which is short and comes soon. */
   async #until(end: string): Promise<string> {
     let text = "";
     while (true) {
-      text += toText(this.#pending);
-      const at = text.indexOf(end);
-      if (at >= 0) {
-        const used = at + end.length - (text.length - this.#pending.length);
+      // what came before may hold the beginning of `end`
+      const lookedAt = Math.max(0, text.length - end.length + 1);
+      const begun = text.slice(lookedAt);
+      const near = indexOf(fromText(begun + toText(this.#pending.subarray(0, NEAR))), end);
+      if (near >= 0) {
+        const used = near + end.length - begun.length;
+        text += toText(this.#pending.subarray(0, used));
         this.#pending = this.#pending.subarray(used);
-        return text.slice(0, at + end.length);
+        return text;
       }
-      await this.#more();
+      text += toText(this.#pending.subarray(0, NEAR));
+      this.#pending = this.#pending.subarray(NEAR);
+      if (this.#pending.length === 0) await this.#more();
     }
   }
 
@@ -155,12 +162,13 @@ export function startBodyBackend(): BodyBackend {
       await accepting;
     },
   };
+  const pause = (count: number) => backend.pause?.(count);
   const serve = async (connection: Deno.TcpConn): Promise<void> => {
     connections.add(connection);
     const reader = new BodyReader(connection);
     try {
       for (let head = await reader.head(); head; head = await reader.head()) {
-        const got = await reader.body(head, backend.pause);
+        const got = await reader.body(head, pause);
         const [, size, framing] = head.match(/^GET \/(\d+)\/(length|chunks) /) ?? [];
         if (size === undefined) {
           await writeAll(connection, fromText(`HTTP/1.1 200 OK\r\nX-Got: ${got}\r\nContent-Length: 0\r\n\r\n`));
@@ -168,7 +176,7 @@ export function startBodyBackend(): BodyBackend {
           const count = Number(size);
           const field = framingField(count, framing as Framing);
           await writeAll(connection, fromText(`HTTP/1.1 200 OK\r\n${field}\r\n`));
-          await writeBody(connection, count, framing as Framing, backend.pause);
+          await writeBody(connection, count, framing as Framing, pause);
         }
       }
     } catch (error) {

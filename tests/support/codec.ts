@@ -57,10 +57,8 @@ class Source extends Connection {
 }
 
 export interface ResponseOptions {
-  /** It answers a HEAD request. */
-  toHead?: boolean;
-  /** The request asked to switch protocols. */
-  mayUpgrade?: boolean;
+  /** F_ bits of the request that it answers. */
+  request?: number;
   /** The client speaks HTTP/1.0: nothing is sent in chunks. */
   toOld?: boolean;
   /** W_ bits besides those that follow from the response. */
@@ -160,14 +158,12 @@ export class CodecDriver {
   response(
     input: Uint8Array,
     cuts: readonly number[],
-    { toHead = false, mayUpgrade = false, toOld = false, how = 0, ends = false }: ResponseOptions = NO_OPTIONS,
+    { request = 0, toOld = false, how = 0, ends = false }: ResponseOptions = NO_OPTIONS,
   ): void {
     const { codec, result } = this.core;
     this.#begin(0);
     codec.beginResponse(this.record, this.#source.inAt, this.buffer);
-    const head = toHead ? 1 : 0;
-    const upgrade = mayUpgrade ? 1 : 0;
-    if (!this.#feedHead(input, cuts, (fresh) => codec.feedResponse(this.record, fresh, head, upgrade))) return;
+    if (!this.#feedHead(input, cuts, (fresh) => codec.feedResponse(this.record, fresh, request))) return;
     this.status = result[abi.R_STATUS]!;
     this.contentLength = codec.responseContentLength();
     this.#beginBody();
@@ -176,6 +172,7 @@ export class CodecDriver {
     let bits = how | (this.#source.reframed ? abi.W_CHUNKED : 0);
     if (this.status >= 200 && (this.flags & abi.F_DATE) === 0) bits |= abi.W_ADD_DATE;
     if (this.status === 101) bits |= abi.W_UPGRADE;
+    else if (this.flags & abi.F_UPGRADE) bits |= abi.W_TUNNEL;
     this.#goOn(input, cuts, codec.writeResponseHead(this.record, bits));
     if (ends && this.code === abi.HEAD_DONE && this.fault === 0 && this.bodyMode === abi.BODY_CLOSE) this.#end();
   }

@@ -1,5 +1,5 @@
 // A connection to a backend. It belongs to a stream while it carries a request, and waits in its backend's pool in
-// between, where every event means that the backend closes it.
+// between, where whatever the backend does ends it.
 
 import type { EventLoop } from "../loop/event_loop.ts";
 import type { Buffers } from "../net/buffers.ts";
@@ -76,8 +76,7 @@ export class Upstream extends Connection {
   onEvents(events: number): void {
     this.noteEvents(events);
     if (this.owner === null) {
-      if (events === 0) return;
-      this.backend.dropIdle(this);
+      if (events !== 0 && !this.isQuiet(this.context.addressAt)) this.backend.dropIdle(this);
       return;
     }
     if (!this.connecting) {

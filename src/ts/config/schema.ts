@@ -165,7 +165,9 @@ const ROUTE: Of<RouteState> = object({
     seeAlso: ["routes[].priority"],
   }),
   methods: key(list(token, "set"), {
-    about: "The methods that the route is for; empty is any. GET does not include HEAD.",
+    about:
+      "The methods that the route is for; empty is any but CONNECT, which opens a tunnel and must be named. GET does not " +
+      "include HEAD.",
     default: [],
     example: ["GET", "HEAD"],
   }),

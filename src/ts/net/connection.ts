@@ -177,6 +177,17 @@ export abstract class Connection implements Handler {
     this.rewind();
   }
 
+  /**
+   * Whether the peer has neither closed nor sent anything that is unread. An event alone does not tell: the last bytes may
+   * have been read between their arrival and its report. `at`: where one byte may be written.
+   */
+  isQuiet(at: number): boolean {
+    if (this.hangup || this.inAt !== this.inEnd) return false;
+    if (!this.readable) return true;
+    this.readable = false;
+    return this.loop.system.recv(this.fd, at, 1, 0) === WOULD_BLOCK;
+  }
+
   /** Throws away up to `length` received bytes without reading them; `at` is only named. As receive(). */
   protected discardInput(at: number, length: number): number {
     return this.loop.system.recv(this.fd, at, length, libc.MSG_TRUNC);

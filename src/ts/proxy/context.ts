@@ -47,6 +47,8 @@ export interface ProxyContext {
   router: Router;
   /** By the router's index. */
   routes: Cluster[];
+  /** Routes that name the method CONNECT, by the router's index. */
+  takesConnect: boolean[];
   fields: RequestFields;
   draining: boolean;
   sessionsActive: number;

@@ -111,6 +111,7 @@ export class Stream implements UpstreamOwner {
     if (max !== 0 && session.bodyRemaining > max) return this.refuse(answers.BODY_TOO_LARGE);
     const route = this.#route(session);
     if (route < 0) return this.refuse(answers.NO_ROUTE);
+    if (this.#flags & abi.F_CONNECT && !context.takesConnect[route]) return this.#refuseConnect();
     this.#cluster = context.routes[route]!;
     const fault = this.#writeRequest(session, headEnd);
     if (fault !== 0) return this.refuse(fault);
@@ -347,9 +348,7 @@ export class Stream implements UpstreamOwner {
         core.codec.beginResponse(upstream.record, upstream.inAt, upstream.buffer);
         upstream.headBegun = true;
       }
-      const toHead = (this.#flags & abi.F_HEAD) === 0 ? 0 : 1;
-      const mayUpgrade = (this.#flags & abi.F_UPGRADE) === 0 ? 0 : 1;
-      const code = core.codec.feedResponse(upstream.record, fresh, toHead, mayUpgrade);
+      const code = core.codec.feedResponse(upstream.record, fresh, this.#flags);
       if (code === abi.HEAD_MORE) {
         if (upstream.room > 0) continue;
         this.refuse(abi.RESPONSE_HEADER_TOO_LARGE);
@@ -447,7 +446,7 @@ export class Stream implements UpstreamOwner {
     core.codec.placeHead(upstream.outAt, length);
     upstream.outAt -= length;
     this.#headBytes = session.sent + length;
-    if (status === 101) this.#becomeTunnel(session, upstream);
+    if (flags & abi.F_UPGRADE) this.#becomeTunnel(session, upstream);
     return true;
   }
 
@@ -459,6 +458,7 @@ export class Stream implements UpstreamOwner {
       how |= abi.W_ADD_DATE;
     }
     if (status === 101) how |= abi.W_UPGRADE;
+    else if (responseFlags & abi.F_UPGRADE) how |= abi.W_TUNNEL;
     else if (this.#closes) how |= abi.W_CLOSE;
     else if (this.#flags & abi.F_KEEP_ALIVE_1_0) how |= abi.W_KEEP_ALIVE;
     return how;
@@ -468,7 +468,9 @@ export class Stream implements UpstreamOwner {
   #finish(): void {
     const session = this.session!;
     const upstream = this.upstream!;
-    const reusable = this.#upstreamReusable && this.#requestSent && session.bodyDone && this.#isQuiet(upstream);
+    // bytes that a backend sends too much must not become the answer to somebody else's next request
+    const reusable = this.#upstreamReusable && this.#requestSent && session.bodyDone &&
+      upstream.isQuiet(this.context.core.codec.headScratchAt());
     this.upstream = null;
     upstream.backend.requests--;
     if (reusable) {
@@ -478,18 +480,6 @@ export class Stream implements UpstreamOwner {
       upstream.close();
     }
     this.#end(session, this.#closes || !session.bodyDone);
-  }
-
-  /**
-   * Whether nothing follows the answer: bytes that a backend sent too much must not become the answer to somebody
-   * else's next request.
-   */
-  #isQuiet(upstream: Upstream): boolean {
-    if (upstream.hangup || upstream.inAt !== upstream.inEnd) return false;
-    if (!upstream.readable) return true;
-    const { loop, core } = this.context;
-    upstream.readable = false;
-    return loop.system.recv(upstream.fd, core.codec.headScratchAt(), 1, 0) === WOULD_BLOCK;
   }
 
   // ---- what goes wrong ----
@@ -520,6 +510,13 @@ export class Stream implements UpstreamOwner {
     this.#status = this.context.answers.status(refusal);
     const sent = !interimPending && this.#sendAnswer(session, refusal);
     this.#end(session, this.#closes || !sent);
+  }
+
+  /** A tunnel to wherever the client likes is for forward proxies: a route has to ask for it by name. */
+  #refuseConnect(): void {
+    // what follows may be meant for the far end of the tunnel
+    this.#closes = true;
+    this.refuse(abi.METHOD_NOT_ALLOWED);
   }
 
   #sendAnswer(session: Session, refusal: number): boolean {

@@ -15,6 +15,7 @@ export interface Tables {
   router: Router;
   /** By the router's index. */
   routes: Cluster[];
+  takesConnect: boolean[];
   timeouts: Timeouts;
   trusted: Network[];
 }
@@ -31,6 +32,7 @@ export function compileTables({ state, resolved }: WorkerSnapshot, upstreams: Up
   return {
     router: Router.compile(state.routes),
     routes,
+    takesConnect: state.routes.map((route) => route.methods.includes("CONNECT")),
     timeouts: {
       requestHeaderMs: request_header,
       requestBodyMs: request_body,
