@@ -6,16 +6,27 @@
 //   llhttp-wasm (base64) ──┘
 //
 // llhttp imports our `wasm_on_*` callbacks and we import its parser, so that no callback crosses into JavaScript.
-// The same sources give the same bytes. Options: --quiet; --if-stale builds only when a source is newer than the
-// result; --each also compiles every file as an entry of its own into dist/test/, since asc does not look at what the
-// entry's exports do not reach.
+// The same sources give the same bytes. Options: --quiet; --out FILE writes there instead; --if-stale builds only when a
+// source is newer than the result; --each also compiles every file as an entry of its own into dist/test/, since asc does
+// not look at what the entry's exports do not reach.
 
 import asc from "assemblyscript/asc";
+import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
+import { llhttpBytes } from "./llhttp.ts";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
-const outFile = `${root}dist/core.wasm`;
+const outFile = option("--out") ?? `${root}dist/core.wasm`;
 const quiet = Deno.args.includes("--quiet");
+
+/** The value that stands behind `name` on the command line, as a path. */
+function option(name: string): string | undefined {
+  const index = Deno.args.indexOf(name);
+  if (index < 0) return undefined;
+  const value = Deno.args[index + 1];
+  if (value === undefined) throw new Error(`${name} needs a file`);
+  return resolve(value);
+}
 
 /** Where llhttp's statics and stack end, rounded up; ours begin behind it (assembly/memory.ts asserts it). */
 const MEMORY_BASE = 131072;
@@ -51,7 +62,8 @@ function isStale(): boolean {
   } catch {
     return true;
   }
-  const inputs = [...sources(`${root}assembly`), fileURLToPath(import.meta.url), `${root}deno.json`];
+  const scripts = ["build_wasm.ts", "llhttp.ts"].map((name) => `${root}scripts/${name}`);
+  const inputs = [...sources(`${root}assembly`), ...scripts, `${root}deno.json`];
   return inputs.some((path) => Deno.statSync(path).mtime!.getTime() > built);
 }
 
@@ -61,26 +73,6 @@ async function compile(entry: string, out: string): Promise<void> {
   args.push("--memoryBase", String(MEMORY_BASE), "--enable", "simd");
   const { error, stderr } = await asc.main([...args, "--baseDir", root]);
   if (error) throw new Error(`asc ${entry}: ${error.message}\n${stderr.toString()}`);
-}
-
-/** The bytes of llhttp: the package has them inside and hands them to WebAssembly.Module when its first parser is made. */
-async function llhttpBytes(): Promise<Uint8Array<ArrayBuffer>> {
-  const { createParser, TYPE } = await import("llhttp-wasm");
-  const Module = WebAssembly.Module;
-  let bytes: Uint8Array<ArrayBuffer> | undefined;
-  WebAssembly.Module = new Proxy(Module, {
-    construct(target, [source]) {
-      bytes = source;
-      return new target(source);
-    },
-  });
-  try {
-    createParser(TYPE.REQUEST!);
-  } finally {
-    WebAssembly.Module = Module;
-  }
-  if (!bytes) throw new Error("llhttp-wasm did not compile its WebAssembly: has another version been installed?");
-  return bytes;
 }
 
 /**
@@ -151,8 +143,10 @@ async function build(): Promise<void> {
     const core = await Deno.readFile(`${temp}/core.wasm`);
     const imports = WebAssembly.Module.imports(new WebAssembly.Module(core));
     if (imports.length) throw new Error(`core.wasm still imports ${imports.map((entry) => entry.name).join(", ")}`);
-    await Deno.rename(`${temp}/core.wasm`, outFile);
-    if (!quiet) console.log(`dist/core.wasm: ${core.length} bytes, ${roots.length} exports, no imports`);
+    // another file system perhaps, where nothing can be renamed to
+    if (option("--out")) await Deno.copyFile(`${temp}/core.wasm`, outFile);
+    else await Deno.rename(`${temp}/core.wasm`, outFile);
+    if (!quiet) console.log(`${outFile.replace(root, "")}: ${core.length} bytes, ${roots.length} exports, no imports`);
   } finally {
     await Deno.remove(temp, { recursive: true });
   }

@@ -14,6 +14,7 @@ import {
   knownName,
 } from "./fields";
 import { trimValue } from "./head";
+import { decodesChunks } from "./llhttp";
 
 const CHUNKED = intern("chunked");
 const CLOSE = intern("close");
@@ -59,6 +60,8 @@ export function collect(record: Record): bool {
     if (isHopByHop(known)) header.flags = DROP;
     if (!collectKnown(header, known)) return false;
   }
+  // llhttp trims other blanks than we do: where it takes the coding for another one, it would not decode the chunks
+  if (codingIsChunked && !decodesChunks(changetype<usize>(record))) return false;
   return !namesFields || dropNamed(record);
 }
 
@@ -207,11 +210,11 @@ export function requestFraming(isHttp10: bool): i32 {
 
 /** Body mode of a response, or -1 when it is malformed. RFC 9112 §6.3. */
 export function responseFraming(status: u32, toHead: bool, isHttp10: bool): i32 {
-  // 2. a 2xx answer to CONNECT does not come here
+  // 3. both: malformed, even where no body follows
+  if (hasTransferEncoding && contentLength >= 0) return -1;
   // 1. never a body
   if (toHead || status < 200 || status == 204 || status == 304) return BODY_NONE;
-  // 3. both
-  if (hasTransferEncoding && contentLength >= 0) return -1;
+  // 2. a 2xx answer to CONNECT does not come here
   // 4. Transfer-Encoding
   if (hasTransferEncoding) return isHttp10 || !codingIsChunked ? -1 : BODY_CHUNKED;
   // 6. Content-Length

@@ -23,6 +23,7 @@ const MAJOR: usize = 42;
 const FLAGS: usize = 50;
 const STATUS: usize = 52;
 
+const FLAG_CHUNKED: u16 = 0x08;
 /** llhttp's F_CONTENT_LENGTH, and the code by which a callback stops the parser behind what it was called for. */
 const FLAG_CONTENT_LENGTH: u16 = 0x20;
 export const PAUSED: i32 = 21;
@@ -83,6 +84,12 @@ export function methodNumber(parser: usize): u32 {
 @inline
 export function statusCode(parser: usize): u32 {
   return load<u16>(parser, STATUS);
+}
+
+/** Whether llhttp will decode chunks behind the head. */
+@inline
+export function decodesChunks(parser: usize): bool {
+  return (load<u16>(parser, FLAGS) & FLAG_CHUNKED) != 0;
 }
 
 /**

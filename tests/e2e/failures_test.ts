@@ -158,6 +158,7 @@ for (const fault of FAULTS) {
       ["chunks", `POST / HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n`],
     ] as const
   ) {
+    if (fault === "stalls" && kind === "chunks") continue; // it would be the client's turn, not the backend's
     test(`a backend that ${fault} in the middle of a request with ${kind}`, async (stage) => {
       stage.play(async (peer) => {
         await peer.until("head", () => indexOf(peer.received, "\r\n\r\n") > 0 || undefined);
@@ -168,7 +169,6 @@ for (const fault of FAULTS) {
       });
       using client = await stage.connect();
       const sent = client.write(request);
-      if (fault === "stalls" && kind === "chunks") return; // it is the client's turn: not the backend's fault
       if (fault === "stalls") {
         // the proxy stops reading as soon as the backend does, so the rest is never taken
         const piece = new Uint8Array(LARGE);

@@ -8,7 +8,7 @@ import { type Counters, startProxy } from "../support/proxy.ts";
 import { runVectors, startVectorBackend, type VectorBackend } from "../support/vector_run.ts";
 import { loadVectors, type Vector, type VectorFile } from "../support/vectors.ts";
 
-const LANES = 8;
+const LANES = 24;
 const MODES: SendMode[] = ["whole", "byte by byte", "split"];
 const SHOWN_MAX = 25;
 

@@ -43,7 +43,7 @@ function makeBenches(): Bench[] {
 }
 
 let benches = makeBenches();
-const mirror = new CodecDriver({ bufferBytes: 131072, headersMax: 1000, headerBytesMax: 65536, targetBytesMax: 65536 });
+const mirror = new CodecDriver({ bufferBytes: 131072, headersMax: 1100, headerBytesMax: 65536, targetBytesMax: 65536 });
 const mutant = new Mutant();
 const options: ResponseOptions = {};
 /** What the request was that a response answers. */

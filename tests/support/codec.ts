@@ -99,6 +99,8 @@ export class CodecDriver {
   highestAt = 0;
   /** Called when a head is whole and nothing has been written yet: the result area is as the codec left it. */
   onHead: (() => void) | null = null;
+  /** As onHead, for a second one who wants to look. */
+  onBlock: (() => void) | null = null;
   readonly #source: Source;
   readonly #context: ProxyContext;
   readonly #idAt: number;
@@ -232,6 +234,7 @@ export class CodecDriver {
     this.bodyMode = r[abi.R_BODY_MODE]!;
     this.headerCount = r[abi.R_HEADER_COUNT]!;
     if (this.onHead) this.onHead();
+    if (this.onBlock) this.onBlock();
     return true;
   }
 

@@ -3,6 +3,7 @@
 // no HTTP. Built on node:net, since that can reset a connection and close one direction of it.
 
 import type { Socket } from "node:net";
+import { setImmediate } from "node:timers";
 import { type Bytes, concat, fromText, show } from "./bytes.ts";
 import { type Random, splitAtRandom } from "./random.ts";
 
@@ -13,6 +14,12 @@ export type SendMode = "whole" | "byte by byte" | "split";
 export type PeerEnd = "open" | "closed" | "reset";
 
 const WAIT_MS = 5_000;
+/**
+ * Byte by byte means that the reader gets each by itself, so it needs time in between. That many bytes get a millisecond
+ * each; those behind them, which only make something long, a turn of the loop.
+ */
+const UNHURRIED_BYTES = 400;
+const turnOfLoop = () => new Promise<void>((resolve) => setImmediate(() => resolve()));
 
 export class Peer {
   #pieces: Uint8Array[] = [];
@@ -126,7 +133,10 @@ export class Peer {
   async writeIn(mode: SendMode, bytes: Uint8Array, random: Random): Promise<void> {
     if (mode === "whole") return await this.write(bytes);
     if (mode === "byte by byte") {
-      for (let at = 0; at < bytes.length && this.#end !== "reset"; at++) await this.write(bytes.subarray(at, at + 1));
+      for (let at = 0; at < bytes.length && this.#end !== "reset"; at++) {
+        await this.write(bytes.subarray(at, at + 1));
+        await (at < UNHURRIED_BYTES ? new Promise((resolve) => setTimeout(resolve, 1)) : turnOfLoop());
+      }
       return;
     }
     for (const piece of splitAtRandom(bytes, random)) {

@@ -124,6 +124,7 @@ ${routes || "  - { cluster: app }"}
         for (const peer of backend.connections.splice(0)) peer.destroy();
         await untilAtRest(proxy, worker, before);
       }
+      backend.failures.length = 0;
       counted = await count();
     },
     async [Symbol.asyncDispose]() {
@@ -152,6 +153,8 @@ export function onStage(options: StageOptions = {}): StageTest {
         if (!stage) throw new Error(`"${name}" runs without its stage: it was not set before the tests`);
         try {
           await body(stage);
+          const [fault] = stage.backend.failures;
+          if (fault) throw new Error(`the backend's script failed: ${fault}`);
         } catch (error) {
           await stage.rest().catch(() => {}); // the next test begins at rest, whatever this one left behind
           throw error;

@@ -14,6 +14,8 @@ export class Backend {
   idle = 0;
   /** Requests being carried. */
   requests = 0;
+  /** Taken out of its cluster: finishes what it carries and keeps no connection. */
+  retired = false;
   /** For smooth weighted round robin. */
   currentWeight = 0;
   avoidedUntilMs = 0;
@@ -23,11 +25,13 @@ export class Backend {
   #first: Upstream | null = null;
   #last: Upstream | null = null;
 
+  /** `weight` 0: takes no new requests. */
   constructor(
     readonly endpoint: Endpoint,
-    readonly weight: number,
-    readonly idleMax: number,
-    readonly idleTimeoutMs: number,
+    public weight: number,
+    public idleMax: number,
+    public idleTimeoutMs: number,
+    private readonly onDrained: (backend: Backend) => void,
   ) {
     this.text = new TextEncoder().encode(endpoint.text);
   }
@@ -41,9 +45,22 @@ export class Backend {
     return upstream;
   }
 
+  /** A request that it carried has ended. */
+  release(): void {
+    this.requests--;
+    if (this.retired && this.requests === 0) this.onDrained(this);
+  }
+
+  /** Takes it out of service; tells when the last request that it carries has ended. */
+  retire(): void {
+    this.retired = true;
+    this.closeIdle();
+    if (this.requests === 0) this.onDrained(this);
+  }
+
   /** Keeps a connection for the next request; the one that has waited longest goes when there are too many. */
   putIdle(upstream: Upstream): void {
-    if (this.idleMax === 0) {
+    if (this.idleMax === 0 || this.retired) {
       upstream.close();
       return;
     }

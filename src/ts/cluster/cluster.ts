@@ -2,7 +2,8 @@
 // to the worker and serve all clients. A backend to which connecting failed lately is passed over as long as another one
 // is left; when none is, all are tried.
 
-import type { Backend } from "./backend.ts";
+import type { Endpoint } from "../net/endpoint.ts";
+import { Backend } from "./backend.ts";
 import { Upstream, type UpstreamContext } from "./upstream.ts";
 
 /** Why there is no connection. */
@@ -20,18 +21,61 @@ export interface ClusterOptions {
   responseTimeoutMs: number;
 }
 
+/** One server as the state has it, its name resolved. */
+export interface BackendOptions {
+  endpoint: Endpoint;
+  /** 0: no new requests. */
+  weight: number;
+  idleMax: number;
+  idleTimeoutMs: number;
+}
+
 export class Cluster {
   /** Set by acquire() when it returns null. */
   refusal = 0;
-  readonly #totalWeight: number;
+  options: ClusterOptions;
+  backends: Backend[] = [];
+  /** Taken out of service and not yet done, by address: one that returns is the same backend. */
+  readonly #retired = new Map<string, Backend>();
+  #totalWeight = 0;
   #random = 0x9e3779b9;
 
+  /** `onDrained`: a backend that was taken out has finished its last request. */
   constructor(
-    readonly options: ClusterOptions,
-    readonly backends: readonly Backend[],
+    options: ClusterOptions,
     private readonly context: UpstreamContext,
+    private readonly onDrained: (cluster: string, backend: Backend) => void,
   ) {
-    this.#totalWeight = backends.reduce((sum, backend) => sum + backend.weight, 0);
+    this.options = options;
+  }
+
+  /** Takes over new options and backends. A backend that stays keeps its connections and its standing. */
+  configure(options: ClusterOptions, backends: readonly BackendOptions[]): void {
+    this.options = options;
+    const before = new Map(this.backends.map((backend) => [backend.endpoint.text, backend]));
+    this.backends = backends.map((wanted) => {
+      const { text } = wanted.endpoint;
+      const backend = before.get(text) ?? this.#retired.get(text) ?? this.#make(wanted);
+      before.delete(text);
+      this.#retired.delete(text);
+      backend.retired = false;
+      backend.weight = wanted.weight;
+      backend.idleMax = wanted.idleMax;
+      backend.idleTimeoutMs = wanted.idleTimeoutMs;
+      return backend;
+    });
+    this.#totalWeight = this.backends.reduce((sum, backend) => sum + backend.weight, 0);
+    for (const [text, backend] of before) {
+      this.#retired.set(text, backend);
+      backend.retire();
+    }
+  }
+
+  #make({ endpoint, weight, idleMax, idleTimeoutMs }: BackendOptions): Backend {
+    return new Backend(endpoint, weight, idleMax, idleTimeoutMs, (backend) => {
+      this.#retired.delete(backend.endpoint.text);
+      this.onDrained(this.options.name, backend);
+    });
   }
 
   get connectTimeoutMs(): number {
@@ -82,10 +126,10 @@ export class Cluster {
 
   #choose(avoid: Backend | null): Backend | null {
     const backends = this.backends;
+    if (this.#totalWeight === 0) return null;
     if (backends.length === 1) return backends[0]!;
-    if (backends.length === 0) return null;
     const nowMs = this.context.loop.nowMs;
-    return this.#chooseFrom(nowMs, avoid) ?? this.#chooseFrom(Infinity, avoid) ?? backends[0]!;
+    return this.#chooseFrom(nowMs, avoid) ?? this.#chooseFrom(Infinity, avoid) ?? this.#chooseFrom(Infinity, null);
   }
 
   /** Chooses among the backends that are not avoided at `nowMs`. */
@@ -106,7 +150,7 @@ export class Cluster {
     let total = 0;
     for (let i = 0; i < this.backends.length; i++) {
       const backend = this.backends[i]!;
-      if (backend === avoid || backend.avoidedUntilMs > nowMs) continue;
+      if (isPassedOver(backend, avoid, nowMs)) continue;
       backend.currentWeight += backend.weight;
       total += backend.weight;
       if (best === null || backend.currentWeight > best.currentWeight) best = backend;
@@ -119,13 +163,13 @@ export class Cluster {
     let total = this.#totalWeight;
     for (let i = 0; i < this.backends.length; i++) {
       const backend = this.backends[i]!;
-      if (backend === avoid || backend.avoidedUntilMs > nowMs) total -= backend.weight;
+      if (isPassedOver(backend, avoid, nowMs)) total -= backend.weight;
     }
     if (total <= 0) return null;
     let point = this.#nextRandom() % total;
     for (let i = 0; i < this.backends.length; i++) {
       const backend = this.backends[i]!;
-      if (backend === avoid || backend.avoidedUntilMs > nowMs) continue;
+      if (isPassedOver(backend, avoid, nowMs)) continue;
       if (point < backend.weight) return backend;
       point -= backend.weight;
     }
@@ -137,7 +181,7 @@ export class Cluster {
     let best: Backend | null = null;
     for (let i = 0; i < this.backends.length; i++) {
       const backend = this.backends[i]!;
-      if (backend === avoid || backend.avoidedUntilMs > nowMs) continue;
+      if (isPassedOver(backend, avoid, nowMs)) continue;
       backend.currentWeight += backend.weight;
       if (best === null || this.#isLess(backend, best)) best = backend;
     }
@@ -159,4 +203,8 @@ export class Cluster {
     this.#random = x;
     return x >>> 0;
   }
+}
+
+function isPassedOver(backend: Backend, avoid: Backend | null, nowMs: number): boolean {
+  return backend === avoid || backend.weight === 0 || backend.avoidedUntilMs > nowMs;
 }

@@ -73,6 +73,19 @@ export function flush(context: ProxyContext, from: Connection, to: Connection): 
   return WAIT_SINK;
 }
 
+/**
+ * A head that begins at inAt, behind others in the buffer, may need more room than is left behind it: then what has come
+ * of it is moved to the start. Only before it is given to the parser.
+ */
+export function makeRoomForHead(context: ProxyContext, from: Connection): void {
+  const start = from.bufferStart;
+  if (from.inAt === start || from.room >= context.headerBytesMax) return;
+  const length = from.inEnd - from.inAt;
+  context.core.codec.copy(start, from.inAt, length);
+  from.inAt = from.outAt = from.outEnd = start;
+  from.inEnd = start + length;
+}
+
 function receive(context: ProxyContext, from: Connection): number {
   if (from.buffer === 0 && !from.acquireBuffer()) return WAIT_TURN;
   if (!from.inTrailers) from.rewind();

@@ -9,6 +9,7 @@ import { Connection, WOULD_BLOCK } from "../net/connection.ts";
 import type { Listener } from "../net/listener.ts";
 import { REQUEST_TIMEOUT } from "./answers.ts";
 import type { ProxyContext } from "./context.ts";
+import { makeRoomForHead } from "./pump.ts";
 import { Stream } from "./stream.ts";
 
 const IDLE = 0;
@@ -118,20 +119,11 @@ export class Session extends Connection {
   }
 
   #beginHead(): void {
-    // a head behind others in the buffer may need more room than is left behind it
-    if (this.bufferStart !== this.inAt && this.room < this.context.headerBytesMax) this.#moveToStart();
+    makeRoomForHead(this.context, this);
     this.#state = HEAD;
     this.headBeganMs = this.loop.nowMs;
     this.#fedEnd = this.inAt;
     this.context.core.codec.beginRequest(this.record, this.inAt, this.buffer);
-  }
-
-  #moveToStart(): void {
-    const length = this.inEnd - this.inAt;
-    const start = this.bufferStart;
-    this.context.core.codec.copy(start, this.inAt, length);
-    this.inAt = start;
-    this.inEnd = start + length;
   }
 
   /** Receives more. False: there is nothing, or the client has closed. */

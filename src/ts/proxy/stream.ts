@@ -17,7 +17,7 @@ import { Counters } from "../observe/counters.ts";
 import * as answers from "./answers.ts";
 import type { ProxyContext } from "./context.ts";
 import * as pumping from "./pump.ts";
-import { pump, takeBody } from "./pump.ts";
+import { makeRoomForHead, pump, takeBody } from "./pump.ts";
 import type { Session } from "./session.ts";
 
 const REQUESTS = Counters.index("requests");
@@ -345,6 +345,7 @@ export class Stream implements UpstreamOwner {
         if (fresh <= 0) return false;
       }
       if (!upstream.headBegun) {
+        makeRoomForHead(context, upstream);
         core.codec.beginResponse(upstream.record, upstream.inAt, upstream.buffer);
         upstream.headBegun = true;
       }
@@ -397,7 +398,10 @@ export class Stream implements UpstreamOwner {
     counters.add(RESPONSES_1XX, 1);
     upstream.inAt = headEnd;
     upstream.outAt = upstream.outEnd = headEnd;
-    if (this.#flags & abi.F_HTTP_1_0) return;
+    if (this.#flags & abi.F_HTTP_1_0) {
+      if (upstream.inAt === upstream.inEnd) upstream.rewind();
+      return;
+    }
     const length = core.codec.writeResponseHead(upstream.record, 0);
     core.codec.placeHead(headEnd, length);
     upstream.outAt -= length;
@@ -472,13 +476,13 @@ export class Stream implements UpstreamOwner {
     const reusable = this.#upstreamReusable && this.#requestSent && session.bodyDone &&
       upstream.isQuiet(this.context.core.codec.headScratchAt());
     this.upstream = null;
-    upstream.backend.requests--;
     if (reusable) {
       upstream.releaseBuffer();
       upstream.backend.putIdle(upstream);
     } else {
       upstream.close();
     }
+    upstream.backend.release();
     this.#end(session, this.#closes || !session.bodyDone);
   }
 
@@ -554,9 +558,9 @@ export class Stream implements UpstreamOwner {
   #dropUpstream(): void {
     const upstream = this.upstream!;
     this.upstream = null;
-    upstream.backend.requests--;
     upstream.abandonPipe(this.context.pipes);
     upstream.close();
+    upstream.backend.release();
   }
 
   // ---- tunnel ----

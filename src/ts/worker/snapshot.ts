@@ -3,7 +3,6 @@
 
 import type { State } from "../config/mod.ts";
 import { type Network, networkContains, parseNetwork } from "../config/networks.ts";
-import { Backend } from "../cluster/backend.ts";
 import { Cluster } from "../cluster/cluster.ts";
 import type { UpstreamContext } from "../cluster/upstream.ts";
 import { parseEndpoint } from "../net/endpoint.ts";
@@ -51,11 +50,6 @@ function makeCluster(
   upstreams: UpstreamContext,
 ): Cluster {
   const { backends, balance, pool, timeouts } = state.clusters[name]!;
-  const servers = backends.flatMap(({ address, weight }) =>
-    (resolved[address] ?? [address]).map((text) =>
-      new Backend(parseEndpoint(text), weight, pool.idle, pool.idle_timeout)
-    )
-  );
   const options = {
     name,
     balance,
@@ -63,7 +57,19 @@ function makeCluster(
     connectTimeoutMs: timeouts.connect,
     responseTimeoutMs: timeouts.response,
   };
-  return new Cluster(options, servers, upstreams);
+  const cluster = new Cluster(options, upstreams, () => {});
+  cluster.configure(
+    options,
+    backends.flatMap(({ address, weight }) =>
+      (resolved[address] ?? [address]).map((text) => ({
+        endpoint: parseEndpoint(text),
+        weight,
+        idleMax: pool.idle,
+        idleTimeoutMs: pool.idle_timeout,
+      }))
+    ),
+  );
+  return cluster;
 }
 
 /** Whether the peer whose socket address (struct sockaddr) lies at `at` is in one of the networks. */

@@ -1,0 +1,22 @@
+// Where llhttp comes from: the npm package llhttp-wasm has its WebAssembly inside its JavaScript. The build joins it with
+// our codec, and the differential tests compare the codec with it as it is.
+
+/** The bytes of llhttp: the package has them inside and hands them to WebAssembly.Module when its first parser is made. */
+export async function llhttpBytes(): Promise<Uint8Array<ArrayBuffer>> {
+  const { createParser, TYPE } = await import("llhttp-wasm");
+  const Module = WebAssembly.Module;
+  let bytes: Uint8Array<ArrayBuffer> | undefined;
+  WebAssembly.Module = new Proxy(Module, {
+    construct(target, [source]) {
+      bytes = source;
+      return new target(source);
+    },
+  });
+  try {
+    createParser(TYPE.REQUEST!);
+  } finally {
+    WebAssembly.Module = Module;
+  }
+  if (!bytes) throw new Error("llhttp-wasm did not compile its WebAssembly: has another version been installed?");
+  return bytes;
+}
