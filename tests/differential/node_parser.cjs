@@ -44,7 +44,8 @@ function read(side, bytes) {
     reading.version = `${major}.${minor}`;
     if (list) reading.fields.push(...pairs(list));
     if (side === 0) {
-      reading.method = methods[method];
+      // the newest methods are not in the list that the binding exports
+      reading.method = methods[method] ?? "";
       if (url) reading.target += url;
     } else {
       reading.status = status;
