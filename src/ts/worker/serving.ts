@@ -1,0 +1,255 @@
+// A worker at work: loop, codec and pools, the tables that it serves by, and the orders that change them. Main's channel is
+// one more descriptor in the loop.
+
+import * as abi from "../../../assembly/abi.ts";
+import { instantiateCore } from "../../wasm/core.ts";
+import type { UpstreamContext } from "../cluster/upstream.ts";
+import { EventLoop, type Handler, SCRATCH_ADDRESS_AT } from "../loop/event_loop.ts";
+import { Buffers } from "../net/buffers.ts";
+import { type Accepter, Listener } from "../net/listener.ts";
+import { Pipes } from "../net/pipes.ts";
+import { Counters } from "../observe/counters.ts";
+import { AccessLog, LOG_RECORD_BYTES, logFormatNumber } from "../proxy/access_log.ts";
+import { Answers } from "../proxy/answers.ts";
+import { Clock } from "../proxy/clock.ts";
+import type { ProxyContext } from "../proxy/context.ts";
+import { Fields } from "../proxy/fields.ts";
+import { Session } from "../proxy/session.ts";
+import { closeFd, readWhole } from "../sys/fds.ts";
+import { EPOLLIN } from "../sys/libc.ts";
+import { applySandbox } from "../sys/sandbox.ts";
+import type { Channel } from "./channel.ts";
+import type { WorkerOrder, WorkerSnapshot, WorkerStatus } from "./protocol.ts";
+import { compileTables, isTrusted, type Tables } from "./snapshot.ts";
+
+export type StartOrder = Extract<WorkerOrder, { order: "start" }>;
+
+/** Slots beside those of clients and backends: the channel, the listeners, the clock's. */
+const OTHER_SLOTS = 64;
+/** How often unused memory is looked for, and how much of it is given back at a time. */
+const UPKEEP_MS = 1_000;
+const UPKEEP_BYTES = 32 << 20;
+const ACCEPTED = Counters.index("connections.accepted");
+
+export class Worker implements Accepter, Handler {
+  readonly #channel: Channel;
+  readonly #channelSlot: number;
+  readonly #revision: number;
+  readonly #connectionsMax: number;
+  readonly #drainMs: number;
+  readonly #context: ProxyContext;
+  readonly #tables: Tables;
+  readonly #listeners: Listener[] = [];
+  readonly #addressAt: number;
+  #full = false;
+  #drainDeadlineMs = Infinity;
+  #upkeepMs = 0;
+
+  constructor(channel: Channel, module: WebAssembly.Module, order: StartOrder, fds: number[]) {
+    const byName = (name: string) => fds[order.fds.indexOf(name)];
+    const snapshotFd = byName("snapshot");
+    if (snapshotFd === undefined) throw new Error("the order to start has no snapshot");
+    const snapshot: WorkerSnapshot = JSON.parse(new TextDecoder().decode(readWhole(snapshotFd)));
+    closeFd(snapshotFd);
+    this.#channel = channel;
+    this.#revision = snapshot.revision;
+    this.#drainMs = snapshot.state.timeouts.drain;
+    this.#connectionsMax = snapshot.state.limits.connections;
+    this.#context = this.#makeContext(module, snapshot, byName("access_log"));
+    const { core, loop, upstreams } = this.#context;
+    this.#addressAt = core.systemAt + SCRATCH_ADDRESS_AT;
+    this.#tables = compileTables(snapshot, upstreams);
+    Object.assign(this.#context, this.#tables);
+    const sandbox = applySandbox(snapshot.state.user, snapshot.state.sandbox);
+    this.#channelSlot = loop.takeSlot();
+    loop.add(this.#channelSlot, channel.fd, EPOLLIN, this);
+    order.fds.forEach((name, index) => {
+      if (name.startsWith("listener:")) this.#listen(name.slice("listener:".length), fds[index]!);
+    });
+    channel.send({ event: "ready", pid: Deno.pid, sandbox });
+  }
+
+  #makeContext(module: WebAssembly.Module, { state }: WorkerSnapshot, logFd: number | undefined): ProxyContext {
+    const { limits } = state;
+    const slots = limits.connections + limits.upstream_connections + OTHER_SLOTS;
+    const log = logFd === undefined ? null : state.access_log;
+    const core = instantiateCore({
+      records: slots,
+      logRecords: log ? slots : 0,
+      logRecordBytes: LOG_RECORD_BYTES,
+      buffers: limits.buffers,
+      bufferBytes: limits.buffer_size,
+      headersMax: limits.headers,
+      headerBytesMax: limits.header_bytes,
+      targetBytesMax: limits.target_bytes,
+    }, module);
+    const loop = new EventLoop(core.u8, core.systemAt, slots);
+    const region = {
+      at: core.buffersAt,
+      stride: core.bufferStride,
+      count: limits.buffers,
+      bytesOffset: core.bytesOffset,
+      capacity: limits.buffer_size,
+    };
+    const buffers = new Buffers(region, loop, slots);
+    const counters = new Counters();
+    const upstreams: UpstreamContext = {
+      loop,
+      buffers,
+      addressAt: core.systemAt + SCRATCH_ADDRESS_AT,
+      memory: core.u8,
+      recordAt: (slot) => core.recordAt(slot),
+      idleObjects: [],
+      upstreamsActive: 0,
+      upstreamsMax: limits.upstream_connections,
+    };
+    const context: Omit<ProxyContext, keyof Tables> = {
+      loop,
+      core,
+      buffers,
+      counters,
+      upstreams,
+      pipes: new Pipes(loop.system, limits.pipes),
+      answers: new Answers(core, state.answers),
+      clock: new Clock(core, logFormatNumber(log?.format ?? null)),
+      accessLog: log ? new AccessLog(core, loop, counters, logFd!, log.format) : null,
+      bodyBytesMax: limits.body_bytes,
+      headerBytesMax: limits.header_bytes,
+      fields: new Fields(core),
+      draining: false,
+      sessionsActive: 0,
+      streamsActive: 0,
+      idleSessions: [],
+      idleStreams: [],
+      onSessionEnd: () => this.#onSessionEnd(),
+    };
+    return context as ProxyContext;
+  }
+
+  // ---- listening ----
+
+  #listen(name: string, fd: number): void {
+    this.#listeners.push(new Listener(this.#context.loop, fd, name, this.#addressAt, this));
+  }
+
+  mayAccept(): boolean {
+    this.#full = this.#context.sessionsActive >= this.#connectionsMax;
+    return !this.#full;
+  }
+
+  accepted(fd: number, listener: Listener): void {
+    const context = this.#context;
+    const { loop, core } = context;
+    const slot = loop.takeSlot();
+    const session = context.idleSessions.pop() ?? new Session(context);
+    const flags = isTrusted(this.#tables.trusted, core.u8, this.#addressAt) ? abi.PEER_TRUSTED : 0;
+    core.codec.beginConnection(core.recordAt(slot), this.#addressAt, flags);
+    if (loop.addStream(slot, fd, session, true) < 0) {
+      loop.freeSlot(slot);
+      loop.system.close(fd);
+      context.idleSessions.push(session);
+      return;
+    }
+    context.sessionsActive++;
+    context.counters.add(ACCEPTED, 1);
+    session.start(fd, slot, listener);
+  }
+
+  #onSessionEnd(): void {
+    if (!this.#full) return;
+    this.#full = false;
+    for (const listener of this.#listeners) listener.resume();
+  }
+
+  // ---- the loop ----
+
+  run(): void {
+    const { loop } = this.#context;
+    loop.run(() => this.#beforeSleep());
+    this.#context.accessLog?.flush();
+  }
+
+  #beforeSleep(): void {
+    const { loop, buffers, accessLog, draining, sessionsActive } = this.#context;
+    buffers.wakeWaiting();
+    if (accessLog !== null && accessLog.dueMs() <= loop.nowMs) accessLog.flush();
+    if (draining && (sessionsActive === 0 || loop.nowMs >= this.#drainDeadlineMs)) loop.stop();
+    if (loop.nowMs >= this.#upkeepMs) {
+      this.#upkeepMs = loop.nowMs + UPKEEP_MS;
+      buffers.discardIdle(UPKEEP_BYTES);
+    }
+    if (this.#needsTick()) loop.timers.arm(this.#channelSlot, loop.nowMs + UPKEEP_MS);
+  }
+
+  /** Whether something has to be done soon even if no event comes. */
+  #needsTick(): boolean {
+    const { accessLog, draining, buffers } = this.#context;
+    return draining || buffers.mayDiscard || (accessLog !== null && accessLog.dueMs() !== Infinity);
+  }
+
+  /** The tick: beforeSleep() does what is due. */
+  onTimeout(): void {}
+
+  // ---- orders ----
+
+  onEvents(_events: number): void {
+    const open = this.#channel.receive((order, fds) => this.#obey(order, fds));
+    // main is gone: nobody would replace this worker or pass on its sockets
+    if (!open && !this.#context.draining) this.#drain(this.#drainMs);
+    if (!open) this.#context.loop.forget(this.#channel.fd);
+  }
+
+  #obey(order: WorkerOrder, fds: number[]): void {
+    switch (order.order) {
+      case "status":
+        this.#channel.send({ event: "status", id: order.id, status: this.#status() });
+        return;
+      case "access_log":
+        this.#context.accessLog?.reopen(fds[0]!);
+        return;
+      case "drain":
+        this.#drain(order.deadlineMs);
+        return;
+      case "stop":
+        this.#context.loop.stop();
+        return;
+      case "start":
+        for (const fd of fds) closeFd(fd);
+        return;
+    }
+  }
+
+  /** Takes nothing new, lets go of clients that ask nothing, and ends when the last exchange does. */
+  #drain(afterMs: number): void {
+    const { loop } = this.#context;
+    for (const listener of this.#listeners.splice(0)) listener.close();
+    this.#context.draining = true;
+    this.#drainDeadlineMs = loop.nowMs + afterMs;
+    for (let slot = 0; slot < loop.slots; slot++) {
+      const handler = loop.handlerOf(slot);
+      if (handler instanceof Session && handler.isIdle) handler.leave();
+    }
+  }
+
+  #status(): WorkerStatus {
+    const { buffers, pipes, upstreams, counters, answers, sessionsActive, streamsActive, draining } = this.#context;
+    let idle = 0;
+    const seen = new Set(this.#tables.routes);
+    for (const cluster of seen) for (const backend of cluster.backends) idle += backend.idle;
+    return {
+      revision: this.#revision,
+      draining,
+      counters: {
+        ...counters.all(),
+        ...answers.counts(),
+        "connections.active": sessionsActive,
+        "streams.active": streamsActive,
+        "upstreams.active": upstreams.upstreamsActive,
+        "upstreams.idle": idle,
+        "buffers.used": buffers.used,
+        "buffers.count": buffers.count,
+        "pipes.used": pipes.used,
+      },
+    };
+  }
+}
