@@ -52,7 +52,7 @@ kakehi serves its demonstration on ${url}. Try:
   curl -v -H 'X-Forwarded-For: 1.2.3.4' ${url}/            # not believed: you are no trusted proxy
   curl -d 'some text' ${url}/form
   head -c 100M /dev/zero | curl -T - ${url}/upload         # streamed, chunked
-  curl -H 'Host: one' -H 'Host: two' ${url}/ -i            # refused: 400
+  curl -i -H 'Content-Length: 1' -H 'Content-Length: 2' ${url}/   # refused: 400
 
 With a file of your own: start -c FILE.  Stop with Ctrl-C.
 `;
