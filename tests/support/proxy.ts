@@ -115,15 +115,18 @@ async function collect(stream: ReadableStream<Uint8Array>, into: string[]): Prom
   for await (const text of stream.pipeThrough(new TextDecoderStream())) into.push(text);
 }
 
-/** Starts a proxy and waits until it answers and all its workers serve. `{folder}` in the text is its folder. */
-export async function startProxy(yaml: string): Promise<Proxy> {
+/**
+ * Starts a proxy and waits until it answers and all its workers serve. `{folder}` in the text is its folder; `env` is
+ * added to its environment.
+ */
+export async function startProxy(yaml: string, env: Record<string, string> = {}): Promise<Proxy> {
   const folder = await Deno.makeTempDir({ prefix: "kakehi-test-" });
   await Deno.chmod(folder, 0o755); // workers that gave up root must reach it
   const socket = `${folder}/control.sock`;
   await Deno.writeTextFile(`${folder}/kakehi.yaml`, complete(yaml.replaceAll("{folder}", folder), socket));
   const [program, before] = kakehi();
   const args = [...before, "start", "-c", `${folder}/kakehi.yaml`];
-  const child = new Deno.Command(program, { args, stdin: "null", stdout: "piped", stderr: "piped" }).spawn();
+  const child = new Deno.Command(program, { args, env, stdin: "null", stdout: "piped", stderr: "piped" }).spawn();
   const log: string[] = [];
   const logged = Promise.all([collect(child.stdout, log), collect(child.stderr, log)]);
   let ended = false;
