@@ -21,6 +21,7 @@ import {
   collect, contentLength, expectsContinue, hasTransferEncoding, hasUpgrade, hostCount, hostEntry, requestFraming, saysClose, saysKeepAlive,
   saysUpgrade,
 } from "./framing";
+import { isIpv6 } from "./ipv6";
 import { errorPosition, HTTP_1_0, HTTP_1_1, methodNumber } from "./llhttp";
 
 // llhttp's numbers of the methods that matter here
@@ -184,7 +185,7 @@ function isHost(at: usize, length: u32): bool {
   if (load<u8>(at) == 0x5b) {
     stop++;
     while (stop < end && (isClass(load<u8>(stop), CLASS_HEX) || load<u8>(stop) == 0x3a || load<u8>(stop) == 0x2e)) stop++;
-    if (stop == end || load<u8>(stop) != 0x5d || stop < at + 3) return false;
+    if (stop == end || load<u8>(stop) != 0x5d || !isIpv6(at + 1, u32(stop - at - 1))) return false;
     stop++;
   } else {
     while (stop < end && load<u8>(stop) != 0x3a) {

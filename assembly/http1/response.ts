@@ -21,6 +21,9 @@ const CLOSE_FIELD = intern("Connection: close\r\n");
 const KEEP_ALIVE_FIELD = intern("Connection: keep-alive\r\n");
 const UPGRADE_FIELD = intern("Connection: Upgrade\r\n");
 
+/** "HTTP/1.1 200" */
+const STATUS_LINE_BYTES: usize = 12;
+
 let status: u32 = 0;
 let bodyMode: i32 = 0;
 
@@ -33,7 +36,7 @@ export function finishResponse(record: Record, request: u32): i32 {
   const isHttp10 = version == HTTP_1_0;
   if (version != HTTP_1_1 && !isHttp10) return BAD_RESPONSE;
   status = statusCode(changetype<usize>(record));
-  if (status < 100 || status > 599 || !isReason(record) || !collect(record)) return BAD_RESPONSE;
+  if (status < 100 || status > 599 || !isStatusLine(record) || !collect(record)) return BAD_RESPONSE;
   if (status == 101 && (!(request & F_UPGRADE) || !hasUpgrade || isHttp10)) return BAD_RESPONSE;
   const toHead = (request & F_HEAD) != 0;
   const connected = (request & F_CONNECT) != 0 && status >= 200 && status < 300;
@@ -55,8 +58,12 @@ export function finishResponse(record: Record, request: u32): i32 {
   return HEAD_DONE;
 }
 
-/** RFC 9112 §4: blanks, visible characters and obs-text; llhttp lets others pass. */
-function isReason(record: Record): bool {
+/** RFC 9112 §4: a reason of blanks, visible characters and obs-text, and CRLF. llhttp lets others pass, and CR CR. */
+function isStatusLine(record: Record): bool {
+  let end = usize(record.headAt) + STATUS_LINE_BYTES;
+  if (load<u8>(end) == 0x20) end++;
+  if (record.targetLength) end = usize(record.targetAt + record.targetLength);
+  if (load<u16>(end) != 0x0a0d) return false;
   for (let i: u32 = 0; i < record.targetLength; i++) {
     const byte = load<u8>(usize(record.targetAt) + i);
     if ((byte < 0x20 && byte != 0x09) || byte == 0x7f) return false;

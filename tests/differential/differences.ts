@@ -24,11 +24,12 @@ export function valuesOf(fields: readonly Field[], name: string): string[] {
   return fields.filter((field) => field[0].toLowerCase() === name).map((field) => field[1]);
 }
 
-const HOST = /^(?:\[[0-9a-fA-F:.]{2,}\]|(?:[A-Za-z0-9._~!$&'()*+,;=-]|%[0-9a-fA-F]{2})+)(?::(\d{1,5}))?$/;
+const HOST = /^(?:\[[0-9a-fA-F:.]+\]|(?:[A-Za-z0-9._~!$&'()*+,;=-]|%[0-9a-fA-F]{2})+)(?::(\d{1,5}))?$/;
 
 function isHost(text: string): boolean {
   const [, port] = text.match(HOST) ?? [text];
   return HOST.test(text) && text.length <= HOST_BYTES_MAX &&
+    (!text.startsWith("[") || URL.canParse(`http://${text}/`)) &&
     (port === undefined || (Number(port) > 0 && Number(port) < 65536));
 }
 
@@ -148,6 +149,10 @@ export const DIFFERENCES: readonly Difference[] = [
     name: "control characters in a reason",
     // deno-lint-ignore no-control-regex
     explains: (text) => /^HTTP\/\d\.\d \d{3} [^\r\n]*[\0-\x08\x0b\x0c\x0e-\x1f\x7f]/.test(text),
+  },
+  {
+    name: "CR CR behind a status line",
+    explains: (text) => /^HTTP\/\d\.\d \d{3}(?: [^\r\n]*)?\r\r/.test(text),
   },
   {
     name: "a switch of protocols that was not asked for",

@@ -110,7 +110,10 @@ function isInterim({ status }: Reading): boolean {
 function withoutRepeatedLengths(text: string): string {
   const end = text.indexOf("\r\n\r\n") < 0 ? text.length : text.indexOf("\r\n\r\n") + 2;
   let count = 0;
-  const head = text.slice(0, end).replaceAll(/\r\ncontent-length:[^\r\n]*(?=\r\n|$)/gi, (line) => count++ ? "" : line);
+  const head = text.slice(0, end).replaceAll(
+    /\r\ncontent-length:[^\r\n]*(?=\r\n|\r?$)/gi,
+    (line) => count++ ? "" : line,
+  );
   return head + text.slice(end);
 }
 

@@ -78,6 +78,30 @@ function readFields(bytes: Uint8Array, from: number, end: number): number {
   return at + 2;
 }
 
+/**
+ * Counts the fields of a head as it came, whose lines end with CRLF, and holds them against what must not be together in
+ * it whatever is written afterwards.
+ */
+function checkInput(driver: CodecDriver, input: Uint8Array): void {
+  counts.host =
+    counts.length =
+    counts.coding =
+    counts.connection =
+    counts.fields =
+      0;
+  let lineAt = 0;
+  for (let at = 0; at + 3 < driver.headBytes; at++) {
+    if (input[at] !== CR || input[at + 1] !== LF) continue;
+    if (lineAt > 0) countName(input, lineAt, input.indexOf(COLON, lineAt));
+    // the empty line that may stand before the request line is none
+    if (at > 0) lineAt = at + 2;
+  }
+  must(counts.fields === driver.headerCount, `${driver.headerCount} fields are read where ${counts.fields} stand`);
+  // RFC 9110 §9.3.6: both are ignored in a 2xx answer to CONNECT
+  const tunnels = (driver.flags & abi.F_UPGRADE) !== 0 && driver.status >= 200;
+  must(tunnels || counts.coding === 0 || counts.coding + counts.length === 1, "framed in two ways, and accepted");
+}
+
 function readRequestLine(bytes: Uint8Array, connects: boolean): number {
   let at = 0;
   while (TOKEN[bytes[at]!]) at++;
@@ -188,10 +212,10 @@ const KEPT_FLAGS = abi.F_UPGRADE | abi.F_EXPECT_CONTINUE | abi.F_HEAD | abi.F_ID
   abi.F_CONTENT_LENGTH | abi.F_OPTIONS | abi.F_CONNECT;
 
 /** `mirror`: another codec. */
-export function checkRequest(driver: CodecDriver, mirror: CodecDriver, inputBytes: number): void {
+export function checkRequest(driver: CodecDriver, mirror: CodecDriver, input: Uint8Array): void {
   if (driver.code !== abi.HEAD_DONE || driver.writtenBytes === 0) return;
   const chunked = driver.bodyMode === abi.BODY_CHUNKED;
-  checkPlaceAndBody(driver, inputBytes, chunked);
+  checkPlaceAndBody(driver, input.length, chunked);
   if (driver.sentBytes === 0) return;
   const { sent, writtenBytes } = driver;
   const fieldsAt = readRequestLine(sent, (driver.flags & abi.F_CONNECT) !== 0);
@@ -201,6 +225,8 @@ export function checkRequest(driver: CodecDriver, mirror: CodecDriver, inputByte
   must(counts.length <= 1 && counts.length === (driver.flags & abi.F_CONTENT_LENGTH ? 1 : 0), "Content-Length");
   must(counts.coding === (chunked ? 1 : 0) && counts.coding + counts.length <= 1, "Transfer-Encoding");
   must(counts.connection === (driver.flags & abi.F_UPGRADE ? 1 : 0), "Connection");
+  checkInput(driver, input);
+  must(counts.host === 1 || (counts.host === 0 && (driver.flags & abi.F_HTTP_1_0) !== 0), "Host, as it came");
   if (driver.fault !== 0) return;
   mirrorRequest(driver, mirror, fieldsAt);
 }
@@ -236,7 +262,7 @@ function mirrorRequest(driver: CodecDriver, mirror: CodecDriver, fieldsAt: numbe
 export function checkResponse(
   driver: CodecDriver,
   mirror: CodecDriver,
-  inputBytes: number,
+  input: Uint8Array,
   options: ResponseOptions,
 ): void {
   if (driver.code !== abi.HEAD_DONE || driver.writtenBytes === 0) return;
@@ -245,7 +271,7 @@ export function checkResponse(
   if (driver.bodyMode === abi.BODY_CHUNKED && !framed) {
     must(driver.fault !== 0 || driver.sentBytes - driver.writtenBytes === driver.bodyBytes, "decoded bytes are lost");
     checkPlace(driver);
-  } else checkPlaceAndBody(driver, inputBytes, framed);
+  } else checkPlaceAndBody(driver, input.length, framed);
   if (driver.sentBytes === 0) return;
   const { sent, writtenBytes } = driver;
   must(readFields(sent, readStatusLine(sent), writtenBytes) === writtenBytes, "the head ends before its end");
@@ -254,6 +280,7 @@ export function checkResponse(
   must(driver.bodyMode !== abi.BODY_LENGTH || counts.length === 1, "a length that is not told");
   must(counts.length === 0 || (driver.status >= 200 && driver.status !== 204), "a length where there can be none");
   must(counts.connection === (driver.status === 101 ? 1 : 0), "Connection");
+  checkInput(driver, input);
   if (driver.fault === 0 && !options.toOld) mirrorResponse(driver, mirror, framed, options);
 }
 
@@ -265,7 +292,8 @@ function mirrorResponse(driver: CodecDriver, mirror: CodecDriver, framed: boolea
   must(mirror.bodyMode === (framed ? abi.BODY_CHUNKED : driver.bodyMode), "read again, the body is framed otherwise");
   const head = toText(sent.subarray(0, writtenBytes));
   const coding = framed ? "Transfer-Encoding: chunked\r\n" : "";
-  const date = driver.status >= 200 && (driver.flags & abi.F_DATE) === 0 ? DATE : "";
+  const final = driver.status >= 200 || driver.status === 101;
+  const date = final && (driver.flags & abi.F_DATE) === 0 ? DATE : "";
   const upgrade = driver.status === 101 ? "Connection: Upgrade\r\n" : "";
   const own = `${coding}${date}${upgrade}\r\n`;
   must(head.endsWith(own), "what the proxy adds is not at the end");

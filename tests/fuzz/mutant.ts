@@ -8,6 +8,8 @@ import * as words from "./words.ts";
 
 const LENGTH_MAX = 1 << 16;
 const LINES_MAX = 256;
+/** How often at most something is put in: usually a few times, sometimes as often as the limits on counts allow, or more. */
+const MANY: readonly number[] = [20, 40, 40, 1000, 1000, 4000];
 const CR = 13;
 const LF = 10;
 
@@ -238,7 +240,7 @@ export class Mutant {
 
   #insertMany(at: number, random: Random): void {
     const unit = pick(UNITS, random);
-    const most = random.below(8) === 0 ? 4000 : 40;
+    const most = MANY[random.below(MANY.length)]!;
     const count = Math.min(random.between(1, most), Math.floor(40_000 / unit.length));
     for (let i = 0; i < count; i++) this.#copy.set(unit, i * unit.length);
     this.#insert(at, this.#copy.subarray(0, count * unit.length));

@@ -136,6 +136,7 @@ export const FIELDS: readonly string[] = [
 
 /** What stands in for a line's end. */
 export const LINE_ENDS: readonly string[] = [
+  "\r\r",
   "\n",
   "\r",
   "\r\r\n",

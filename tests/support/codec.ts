@@ -172,7 +172,8 @@ export class CodecDriver {
     const unknownLength = this.bodyMode === abi.BODY_CHUNKED || this.bodyMode === abi.BODY_CLOSE;
     this.#source.reframed = unknownLength && !toOld;
     let bits = how | (this.#source.reframed ? abi.W_CHUNKED : 0);
-    if (this.status >= 200 && (this.flags & abi.F_DATE) === 0) bits |= abi.W_ADD_DATE;
+    const final = this.status >= 200 || this.status === 101;
+    if (final && (this.flags & abi.F_DATE) === 0) bits |= abi.W_ADD_DATE;
     if (this.status === 101) bits |= abi.W_UPGRADE;
     else if (this.flags & abi.F_UPGRADE) bits |= abi.W_TUNNEL;
     this.#goOn(input, cuts, codec.writeResponseHead(this.record, bits));

@@ -1,8 +1,10 @@
 // What the codec makes of a message, as values: for tests that compare and print. CodecDriver (codec.ts) does the work.
 
 import * as abi from "../../assembly/abi.ts";
+import { assertEquals } from "./assert.ts";
 import { fromText, toText } from "./bytes.ts";
 import type { CodecDriver, ResponseOptions } from "./codec.ts";
+import { createRandom, type Random, seedOf } from "./random.ts";
 
 export interface Events {
   /** HEAD_DONE, HEAD_MORE or a refusal. */
@@ -115,6 +117,27 @@ export function runResponse(
   driver.response(input, cuts, options);
   const unknownLength = driver.bodyMode === abi.BODY_CHUNKED || driver.bodyMode === abi.BODY_CLOSE;
   return gather(driver, input, unknownLength && !options.toOld, {});
+}
+
+/** Runs a message whole, byte by byte and cut at random: all must give the same, but for where chunks are cut. */
+export function runSplit(text: string, run: (cuts: readonly number[]) => Events): Events {
+  const whole = run([]);
+  const random = createRandom(seedOf(text));
+  const ways = [everyByte(text.length)];
+  for (let i = 0; i < 3 && text.length > 1; i++) ways.push(randomCuts(text.length, random));
+  for (const cuts of ways) assertEquals(comparable(run(cuts)), comparable(whole), `cut at ${cuts}`);
+  return whole;
+}
+
+/** Where chunks are cut is not compared, nor what was sent before the body turned out to be malformed. */
+function comparable(events: Events): Partial<Events> {
+  if (events.fault !== 0) return { code: events.code, fault: events.fault };
+  return { ...events, framed: "" };
+}
+
+function randomCuts(length: number, random: Random): number[] {
+  const cuts = Array.from({ length: random.between(1, 8) }, () => random.between(1, length - 1));
+  return [...new Set(cuts)].sort((a, b) => a - b);
 }
 
 /** Cuts behind every byte. */

@@ -3,6 +3,7 @@
 // is left; when none is, all are tried.
 
 import type { Endpoint } from "../net/endpoint.ts";
+import { SHORTAGES } from "../net/connection.ts";
 import { Backend } from "./backend.ts";
 import { Upstream, type UpstreamContext } from "./upstream.ts";
 
@@ -108,6 +109,10 @@ export class Cluster {
       const error = upstream.connect(backend);
       if (error === 0) return upstream;
       this.context.idleObjects.push(upstream);
+      if (isShortage(error)) {
+        this.refusal = NO_CONNECTION;
+        return null;
+      }
       backend.connectFailed(this.context.loop.nowMs);
       failed = backend;
     }
@@ -179,13 +184,15 @@ export class Cluster {
   /** Fewest requests for its weight; of equals the one that round robin would take. */
   #leastRequests(nowMs: number, avoid: Backend | null): Backend | null {
     let best: Backend | null = null;
+    let total = 0;
     for (let i = 0; i < this.backends.length; i++) {
       const backend = this.backends[i]!;
       if (isPassedOver(backend, avoid, nowMs)) continue;
       backend.currentWeight += backend.weight;
+      total += backend.weight;
       if (best === null || this.#isLess(backend, best)) best = backend;
     }
-    if (best) best.currentWeight -= this.#totalWeight;
+    if (best) best.currentWeight -= total;
     return best;
   }
 
@@ -207,4 +214,9 @@ export class Cluster {
 
 function isPassedOver(backend: Backend, avoid: Backend | null, nowMs: number): boolean {
   return backend === avoid || backend.weight === 0 || backend.avoidedUntilMs > nowMs;
+}
+
+/** Whether it is this worker or host that has no descriptor, port or memory left: no fault of the backend. */
+function isShortage(error: number): boolean {
+  return SHORTAGES.includes(-error);
 }

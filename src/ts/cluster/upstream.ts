@@ -3,7 +3,7 @@
 
 import type { EventLoop } from "../loop/event_loop.ts";
 import type { Buffers } from "../net/buffers.ts";
-import { Connection, IN_PROGRESS } from "../net/connection.ts";
+import { Connection, IN_PROGRESS, SHORTAGES } from "../net/connection.ts";
 import type { Backend } from "./backend.ts";
 
 /** Who a busy upstream works for. */
@@ -48,7 +48,7 @@ export class Upstream extends Connection {
   connect(backend: Backend): number {
     const { loop, addressAt, memory } = this.context;
     const slot = loop.takeSlot();
-    if (slot < 0) return -24;
+    if (slot < 0) return -SHORTAGES[0]!;
     const endpoint = backend.endpoint;
     const fd = loop.system.streamSocket(endpoint.family);
     if (fd < 0) {

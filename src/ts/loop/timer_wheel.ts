@@ -2,7 +2,7 @@
 // usual case, and nothing is allocated. A slot hangs in the bucket of the time when it will be looked at, which is never
 // later than its deadline; moving a deadline further away touches no list, the slot is hung anew when its bucket comes.
 
-/** Width of a bucket: how late a deadline may be noticed. */
+/** Width of a bucket. A deadline is noticed when the bucket after its own comes, so less than two of them late. */
 export const TICK_MS = 32;
 const BUCKETS = 512;
 /** A slot is looked at least this often: the time of one turn of the wheel. */

@@ -12,6 +12,15 @@ export const WOULD_BLOCK = -libc.EAGAIN;
 /** What a connect answers that goes on in the background. */
 export const IN_PROGRESS = -libc.EINPROGRESS;
 
+/** Numbers of errors that say that the process or the host has run out of something. */
+export const SHORTAGES: readonly number[] = [
+  libc.EMFILE,
+  libc.ENFILE,
+  libc.ENOBUFS,
+  libc.ENOMEM,
+  libc.EADDRNOTAVAIL,
+];
+
 const CLOSED = libc.EPOLLHUP | libc.EPOLLERR;
 const READABLE = libc.EPOLLIN | libc.EPOLLRDHUP | CLOSED;
 

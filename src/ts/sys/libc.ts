@@ -40,6 +40,7 @@ export const EMFILE = 24;
 export const ENFILE = 23;
 export const ENOBUFS = 105;
 export const ENOMEM = 12;
+export const EADDRNOTAVAIL = 99;
 
 export const EPOLLIN = 0x1;
 export const EPOLLOUT = 0x4;
