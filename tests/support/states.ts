@@ -7,7 +7,7 @@ export function makeState(changes: Partial<State> = {}): State {
     workers: 1,
     user: "",
     sandbox: "off",
-    control: { socket: "" },
+    control: { socket: "", state_file: "", history: 100, watch: false, uids: [] },
     trusted_proxies: [],
     listeners: { web: { address: "127.0.0.1:0", protocol: "http", backlog: 128 } },
     clusters: {},

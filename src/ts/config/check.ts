@@ -4,7 +4,17 @@
 import { FormatError } from "./format_error.ts";
 import { nearest } from "./nearest.ts";
 import { ERRORS_MAX, oneOf, type Path, type Problem, show } from "./problem.ts";
-import type { ListShape, MapShape, ObjectShape, Of, Shape, ShorthandShape, TextShape, WordShape } from "./shape.ts";
+import type {
+  Key,
+  ListShape,
+  MapShape,
+  ObjectShape,
+  Of,
+  Shape,
+  ShorthandShape,
+  TextShape,
+  WordShape,
+} from "./shape.ts";
 import { formatDuration, formatSize, parseDuration, parseSize } from "./units.ts";
 
 /** What is left of a T when anything in it may have been refused. */
@@ -25,9 +35,29 @@ export class Checker {
     return this.visit(shape, value) as Draft<T> | undefined;
   }
 
+  /** The same for a value that stands at `path`. */
+  checkAt<T>(shape: Of<T>, value: unknown, path: Path): Draft<T> | undefined {
+    this.path.push(...path);
+    const checked = this.visit(shape, value) as Draft<T> | undefined;
+    this.path.length -= path.length;
+    return checked;
+  }
+
   refuse(path: Path, expected: string, got: string, hint = "", on: Problem["on"] = "value"): void {
     if (this.problems.length < ERRORS_MAX) this.problems.push({ path: [...path], on, expected, got, hint });
     else this.problemsLeftOut++;
+  }
+
+  /**
+   * The canonical form of `current`, which is one already, with what `value` says of it: objects and maps are merged,
+   * anything else is taken whole, and null is the default of a key or the end of an entry. Where there is no current
+   * object, an empty one lets all problems of the value be found.
+   */
+  change<T>(shape: ObjectShape & Of<T>, value: unknown, current: Partial<T>, path: Path): Draft<T> | undefined {
+    this.path.push(...path);
+    const changed = this.object(shape, value, current);
+    this.path.length -= path.length;
+    return changed as Draft<T> | undefined;
   }
 
   /** A hint at the known name nearest to an unknown one, or "". */
@@ -37,7 +67,8 @@ export class Checker {
     return name === undefined ? "" : `did you mean "${name}"?`;
   }
 
-  private visit(shape: Shape, value: unknown): unknown {
+  /** With `current`, the value is a change to it. */
+  private visit(shape: Shape, value: unknown, current?: unknown): unknown {
     switch (shape.kind) {
       case "count":
         return this.count(value, shape.min, shape.max);
@@ -45,6 +76,8 @@ export class Checker {
         return this.quantity(value, shape, parseDuration, formatDuration);
       case "size":
         return this.quantity(value, shape, parseSize, formatSize);
+      case "flag":
+        return this.flag(value);
       case "choice":
         return this.choice(value, shape.words);
       case "text":
@@ -52,13 +85,16 @@ export class Checker {
       case "list":
         return this.list(shape, value);
       case "map":
-        return this.map(shape, value);
+        return this.map(shape, value, current);
       case "object":
-        return this.object(shape, value);
+        return this.object(shape, value, current);
       case "word":
-        return this.word(shape, value);
+        return this.word(shape, value, current);
       case "shorthand":
         return this.shorthand(shape, value);
+      case "patch":
+        // What it changes is not at hand here: it is checked together with that.
+        return isMap(value) ? value : this.wrong(mapOf(shape.of), value);
     }
   }
 
@@ -71,6 +107,12 @@ export class Checker {
     if (typeof value === "number" && Number.isInteger(value) && value >= min && value <= max) return value || 0;
     const isQuoted = typeof value === "string" && /^-?\d+$/.test(value);
     return this.wrong(expected, value, isQuoted ? "write it without quotes" : "");
+  }
+
+  private flag(value: unknown): boolean | undefined {
+    if (typeof value === "boolean") return value;
+    const meant = typeof value === "string" ? FLAG_WORDS.get(value.toLowerCase()) : undefined;
+    return this.wrong("true or false", value, meant === undefined ? "" : `write ${meant}, without quotes`);
   }
 
   private quantity(
@@ -121,7 +163,7 @@ export class Checker {
       return this.wrong("a list", value, typeof value === "string" ? `write [${value}]` : "");
     }
     const out = value.map((item, at) => this.below(at, () => this.visit(shape.of, item)));
-    return shape.order === "set" ? [...new Set(out)].sort() : out;
+    return shape.order === "set" ? [...new Set(out)].sort(ascending) : out;
   }
 
   private below<T>(step: string | number, visit: () => T): T {
@@ -131,18 +173,23 @@ export class Checker {
     return result;
   }
 
-  private map(shape: MapShape, value: unknown): Record<string, unknown> | undefined {
+  private map(shape: MapShape, value: unknown, current?: unknown): Record<string, unknown> | undefined {
     if (value === null) return {};
     if (!isMap(value)) return this.wrong(`a map of ${shape.label} to value`, value);
-    const entries = new Map<string, unknown>();
+    const entries = new Map<string, unknown>(Object.entries(current ?? {}));
+    const seen = new Set<string>();
     for (const [written, item] of Object.entries(value)) {
       this.below(written, () => {
         const name = this.parsed(shape.name.parse, written, written, "key");
-        if (name !== undefined && entries.has(name)) {
+        if (name !== undefined && seen.has(name)) {
           this.refuse(this.path, "each name once", `"${name}" again in another spelling`, "", "key");
         }
-        const checked = this.visit(shape.of, item);
-        if (name !== undefined) entries.set(name, checked);
+        const isRemoval = current !== undefined && item === null;
+        const checked = isRemoval ? undefined : this.visit(shape.of, item);
+        if (name === undefined) return;
+        seen.add(name);
+        if (isRemoval) entries.delete(name);
+        else entries.set(name, checked);
       });
     }
     const pairs = [...entries];
@@ -150,22 +197,32 @@ export class Checker {
     return Object.fromEntries(pairs);
   }
 
-  private object({ keys }: ObjectShape, value: unknown): Record<string, unknown> | undefined {
+  private object(shape: ObjectShape, value: unknown, current?: unknown): Record<string, unknown> | undefined {
+    const { keys } = shape;
     const given = value ?? {};
-    if (!isMap(given)) return this.wrong(`a map of ${Object.keys(keys).join(", ")}`, value);
+    if (!isMap(given)) return this.wrong(mapOf(shape), value);
     for (const name of Object.keys(given)) {
       if (!Object.hasOwn(keys, name)) this.unknownKey(name, Object.keys(keys));
     }
     const out: Record<string, unknown> = {};
     for (const name of Object.keys(keys)) {
-      out[name] = this.below(name, () => this.keyOf(keys, name, given));
+      const before = isMap(current) ? current[name] : undefined;
+      if (isMap(current) && !Object.hasOwn(given, name)) out[name] = before;
+      else out[name] = this.below(name, () => this.keyOf(keys[name]!, name, given, isMap(current), before));
     }
     return out;
   }
 
-  private keyOf(keys: ObjectShape["keys"], name: string, given: Record<string, unknown>): unknown {
-    const key = keys[name]!;
-    if (Object.hasOwn(given, name)) return this.visit(key.shape, given[name]);
+  private keyOf(
+    key: Key<unknown>,
+    name: string,
+    given: Record<string, unknown>,
+    isChange: boolean,
+    before: unknown,
+  ): unknown {
+    const hasDefault = key.default !== undefined || key.inherits !== undefined;
+    const isReset = isChange && hasDefault && given[name] === null;
+    if (Object.hasOwn(given, name) && !isReset) return this.visit(key.shape, given[name], before);
     if (key.default !== undefined) return this.visit(key.shape, key.default);
     return key.inherits === undefined ? this.visit(key.shape, undefined) : undefined;
   }
@@ -174,10 +231,10 @@ export class Checker {
     this.refuse([...this.path, name], oneOf(known), `the unknown key ${show(name)}`, this.suggest(name, known), "key");
   }
 
-  private word(shape: WordShape, value: unknown): unknown {
+  private word(shape: WordShape, value: unknown, current?: unknown): unknown {
     if (value === shape.word) return shape.means;
     const before = this.problems.length;
-    const checked = this.visit(shape.or, value);
+    const checked = this.visit(shape.or, value, isMap(current) ? current : undefined);
     // The word is an alternative to the value as a whole: what is wrong deeper in it is no reason to speak of the word.
     for (const problem of this.problems.slice(before)) {
       if (problem.path.length > this.path.length) continue;
@@ -190,7 +247,7 @@ export class Checker {
   private shorthand(shape: ShorthandShape, value: unknown): unknown {
     if (isMap(value)) return this.visit(shape.of, value);
     if (typeof value !== "string") {
-      return this.wrong(`a text or a map of ${Object.keys(shape.of.keys).join(", ")}`, value);
+      return this.wrong(`a text or ${mapOf(shape.of)}`, value);
     }
     const before = this.problems.length;
     const checked = this.visit(shape.of, { [shape.key]: value });
@@ -200,6 +257,21 @@ export class Checker {
   }
 }
 
-function isMap(value: unknown): value is Record<string, unknown> {
+/** How people write true and false elsewhere. */
+const FLAG_WORDS = new Map([["true", true], ["yes", true], ["on", true], ["false", false], ["no", false], [
+  "off",
+  false,
+]]);
+
+function mapOf({ keys }: ObjectShape): string {
+  return `a map of ${Object.keys(keys).join(", ")}`;
+}
+
+/** The order of texts and of numbers; what was refused (`undefined`) is last without being asked about. */
+function ascending(a: unknown, b: unknown): number {
+  return (a as string) < (b as string) ? -1 : (a as string) > (b as string) ? 1 : 0;
+}
+
+export function isMap(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }

@@ -4,6 +4,7 @@
 
 import type { Checker, Draft } from "./check.ts";
 import { type Path, show } from "./problem.ts";
+import { routeKey } from "./route_key.ts";
 import { BUFFER_MEMORY_MAX, HEAD_ROOM_BYTES } from "./schema_limits.ts";
 import type { ClusterState, LimitsState, RouteState, State } from "./state.ts";
 import { formatSize } from "./units.ts";
@@ -21,7 +22,7 @@ export function crossCheck(draft: Draft<State>, checker: Checker, origin: Origin
   checkListeners(draft, checker);
   for (const [name, cluster] of Object.entries(draft.clusters ?? {})) {
     if (!cluster) continue;
-    checkBackends(name, cluster, checker);
+    checkBackends(cluster, checker, ["clusters", name]);
     inheritTimeouts(cluster, draft.timeouts);
   }
   checkRoutes(draft, checker, origin);
@@ -43,7 +44,8 @@ function checkListeners({ listeners }: Draft<State>, checker: Checker): void {
   }
 }
 
-function checkBackends(name: string, cluster: Draft<ClusterState>, checker: Checker): void {
+/** Checks that each backend is there once; `path` is where the cluster stands. */
+export function checkBackends(cluster: Draft<ClusterState>, checker: Checker, path: Path): void {
   const seen = new Map<string, number>();
   for (const [at, backend] of (cluster.backends ?? []).entries()) {
     const address = backend?.address;
@@ -51,13 +53,13 @@ function checkBackends(name: string, cluster: Draft<ClusterState>, checker: Chec
     const first = seen.get(address);
     if (first === undefined) seen.set(address, at);
     else {
-      const path = ["clusters", name, "backends", at];
-      checker.refuse(path, "each backend once", `${show(address)} again`, 'a larger share is a larger "weight"');
+      const place = [...path, "backends", at];
+      checker.refuse(place, "each backend once", `${show(address)} again`, 'a larger share is a larger "weight"');
     }
   }
 }
 
-function inheritTimeouts(cluster: Draft<ClusterState>, timeouts: Draft<State>["timeouts"]): void {
+export function inheritTimeouts(cluster: Draft<ClusterState>, timeouts: Draft<State>["timeouts"]): void {
   if (!cluster.timeouts) return;
   cluster.timeouts.connect ??= timeouts?.connect;
   cluster.timeouts.response ??= timeouts?.response;
@@ -96,11 +98,10 @@ function ruleText({ host, path, methods, headers, priority }: Draft<RouteState>)
   if (host === undefined || path === undefined || priority === undefined || !methods || !headers) return null;
   const values = Object.values(headers);
   if (methods.includes(undefined) || values.includes(undefined)) return null;
-  if (methods.length === 0 && values.length === 0) return `${priority} ${host} ${path}`;
-  return JSON.stringify([priority, host, path, methods, headers]);
+  return routeKey({ host, path, priority, methods: methods as string[], headers: headers as Record<string, string> });
 }
 
-function checkLimits(limits: Draft<LimitsState>, checker: Checker, origin: Origin): void {
+export function checkLimits(limits: Draft<LimitsState>, checker: Checker, origin: Pick<Origin, "isGiven">): void {
   /** Of the keys that are at odds, the first that the file has is the one to point at. */
   const refuse = (keys: (keyof LimitsState)[], expected: string, got: string, hint: string) => {
     const key = keys.find((name) => origin.isGiven(["limits", name])) ?? keys[0]!;

@@ -17,7 +17,7 @@ export function jsonSchema(): JsonSchema {
   };
 }
 
-function schemaOf(shape: Shape): JsonSchema {
+export function schemaOf(shape: Shape): JsonSchema {
   switch (shape.kind) {
     case "count":
       return { type: "integer", minimum: shape.min, maximum: shape.max };
@@ -27,6 +27,8 @@ function schemaOf(shape: Shape): JsonSchema {
       return {
         anyOf: [{ type: "integer", minimum: shape.min, maximum: shape.max }, { type: "string", pattern: SIZE_PATTERN }],
       };
+    case "flag":
+      return { type: "boolean" };
     case "choice":
       return { type: "string", enum: [...shape.words] };
     case "text":
@@ -41,6 +43,8 @@ function schemaOf(shape: Shape): JsonSchema {
       return { anyOf: [{ type: "string", const: shape.word }, schemaOf(shape.or)] };
     case "shorthand":
       return { anyOf: [schemaOf(shape.of.keys[shape.key]!.shape), schemaOf(shape.of)] };
+    case "patch":
+      return patchSchema(shape.of);
   }
 }
 
@@ -60,6 +64,25 @@ function objectSchema({ keys }: ObjectShape): JsonSchema {
   // An object all of whose keys may be left out may be left empty, too, which is null in YAML.
   if (required.length === 0) return { type: ["object", "null"], properties, additionalProperties: false };
   return { type: "object", properties, required: required.map(([name]) => name), additionalProperties: false };
+}
+
+/** Any of the keys, each with null for its default; the same for objects and maps in it. */
+function patchSchema({ keys }: ObjectShape): JsonSchema {
+  const properties = Object.fromEntries(
+    Object.entries(keys).map(([name, key]) => [name, { description: describe(key), ...changeSchema(key.shape) }]),
+  );
+  return { type: "object", properties, additionalProperties: false };
+}
+
+function changeSchema(shape: Shape): JsonSchema {
+  return { anyOf: [{ type: "null" }, changedSchema(shape)] };
+}
+
+function changedSchema(shape: Shape): JsonSchema {
+  if (shape.kind === "object") return patchSchema(shape);
+  if (shape.kind === "map") return { ...mapSchema(shape), additionalProperties: changeSchema(shape.of) };
+  if (shape.kind !== "word") return schemaOf(shape);
+  return { anyOf: [{ type: "string", const: shape.word }, changedSchema(shape.or)] };
 }
 
 function keySchema(key: Key<unknown>): JsonSchema {

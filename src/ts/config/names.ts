@@ -37,6 +37,11 @@ export function parseSocketPath(text: string): string {
   return text;
 }
 
+export function parseAbsolutePath(text: string): string {
+  if (text === "" || (text.startsWith("/") && !text.includes("\0"))) return text;
+  throw new FormatError("an absolute path", text, 'write "" for none');
+}
+
 export function parseFilePath(text: string): string {
   if (text !== "" && !text.includes("\0")) return text;
   throw new FormatError('the path of a file, or "stdout"', text);

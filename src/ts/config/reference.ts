@@ -49,6 +49,8 @@ export function boundsOf(key: Key<unknown>): string {
       return `${formatDuration(shape.min)} to ${formatDuration(shape.max)}`;
     case "size":
       return `${formatSize(shape.min)} to ${formatSize(shape.max)}`;
+    case "flag":
+      return "`true` or `false`";
     case "choice":
       return shape.words.map((choice) => `\`${choice}\``).join(", ");
     default:

@@ -7,6 +7,7 @@ import {
   canonicalBoundAddress,
   canonicalNetwork,
   NAME_PATTERN,
+  parseAbsolutePath,
   parseAnswer,
   parseFieldName,
   parseFieldValue,
@@ -28,25 +29,41 @@ import {
   count,
   COUNT_MAX,
   duration,
+  flag,
   key,
   list,
   map,
   object,
+  type ObjectShape,
   type Of,
   shorthand,
   text,
+  textOrEmpty,
+  type TextShape,
   wordOr,
 } from "./shape.ts";
-import type { AccessLogState, BackendState, ClusterState, ListenerState, RouteState, State } from "./state.ts";
+import type {
+  AccessLogState,
+  BackendState,
+  ClusterState,
+  ControlState,
+  ListenerState,
+  RouteState,
+  Settings,
+  State,
+} from "./state.ts";
 
 const HOUR_MS = 3_600_000;
 
-const name = text("a name", parseName, NAME_PATTERN);
+/** The last user number of Linux; the one after it stands for none. */
+const UID_MAX = 2 ** 32 - 2;
+
+export const NAME: TextShape & Of<string> = text("a name", parseName, NAME_PATTERN);
 const token = text("a method such as GET", parseMethod, TOKEN_PATTERN);
 const fieldName = text("the name of a header field", parseFieldName, TOKEN_PATTERN);
 const fieldValue = text("the value of a header field, as text", parseFieldValue);
 
-const LISTENER: Of<ListenerState> = object({
+export const LISTENER: ObjectShape & Of<ListenerState> = object({
   address: key(text('an address to bind, such as "0.0.0.0:80"', canonicalBoundAddress), {
     about:
       "Where the listener takes connections: an IPv4 address and a port, or an IPv6 address in brackets and a port. " +
@@ -66,21 +83,20 @@ const LISTENER: Of<ListenerState> = object({
   }),
 });
 
-const BACKEND: Of<BackendState> = shorthand(
-  "address",
-  object({
-    address: key(text('an address such as "10.0.0.1:8080"', canonicalAddress), {
-      about: "Where the server listens: `ip:port`, `[ipv6]:port`, `name:port` or `unix:/path`.",
-      example: "10.0.0.1:8080",
-    }),
-    weight: key(count(1, 256), {
-      about: "Share of the requests that this backend gets, in proportion to the weights of the others.",
-      default: 1,
-      example: 2,
-      seeAlso: ["clusters.NAME.balance"],
-    }),
+export const BACKEND: ObjectShape & Of<BackendState> = object({
+  address: key(text('an address such as "10.0.0.1:8080"', canonicalAddress), {
+    about: "Where the server listens: `ip:port`, `[ipv6]:port`, `name:port` or `unix:/path`.",
+    example: "10.0.0.1:8080",
   }),
-);
+  weight: key(count(0, 256), {
+    about:
+      "Share of the requests that this backend gets, in proportion to the weights of the others. 0 drains it: it " +
+      "finishes what it carries and gets nothing new.",
+    default: 1,
+    example: 2,
+    seeAlso: ["clusters.NAME.balance"],
+  }),
+});
 
 const POOL = object({
   connections: key(count(0, COUNT_MAX), {
@@ -106,19 +122,22 @@ const POOL = object({
 
 const CLUSTER_TIMEOUTS = object({
   connect: key(duration(1, HOUR_MS), {
-    about: "How long a connection to a backend of this cluster may take to be made.",
+    about: "How long a connection to a backend of this cluster may take to be made. A cluster whose time is that of " +
+      "all follows it when it is changed.",
     inherits: "timeouts.connect",
     example: "500ms",
   }),
   response: key(duration(1, 24 * HOUR_MS), {
-    about: "How long a backend of this cluster may be silent while its answer is awaited or read.",
+    about:
+      "How long a backend of this cluster may be silent while its answer is awaited or read. A cluster whose time " +
+      "is that of all follows it when it is changed.",
     inherits: "timeouts.response",
     example: "5m",
   }),
 });
 
-const CLUSTER: Of<ClusterState> = object({
-  backends: key(list(BACKEND), {
+export const CLUSTER: ObjectShape & Of<ClusterState> = object({
+  backends: key(list(shorthand("address", BACKEND), "any"), {
     about:
       "The servers that answer for the cluster. One that needs no options may be written as its address alone. With " +
       "none, requests are answered with 503.",
@@ -145,8 +164,8 @@ const CLUSTER: Of<ClusterState> = object({
   }),
 });
 
-const ROUTE: Of<RouteState> = object({
-  host: key(text('a host such as "example.com"', parseHostPattern), {
+export const ROUTE: ObjectShape & Of<RouteState> = object({
+  host: key(textOrEmpty('a host such as "example.com"', parseHostPattern, "*"), {
     about:
       "The host that is asked for: a name, `*.example.com` for every name below example.com at any depth, or `*` for " +
       "any. An exact name comes before wildcards, a longer wildcard before a shorter one, any host last. Neither case, " +
@@ -154,7 +173,7 @@ const ROUTE: Of<RouteState> = object({
     default: "*",
     example: "*.example.com",
   }),
-  path: key(text('a path such as "/api/*"', parsePathPattern), {
+  path: key(textOrEmpty('a path such as "/api/*"', parsePathPattern, "/*"), {
     about:
       "The path that is asked for, without query: `/x` is exactly that; `/x/*` is `/x` and everything below it; `~` " +
       "begins a regular expression (RE2 syntax) of the whole path; `/*` is any. An exact path comes before prefixes, a " +
@@ -181,7 +200,7 @@ const ROUTE: Of<RouteState> = object({
     default: 0,
     example: 10,
   }),
-  cluster: key(name, {
+  cluster: key(NAME, {
     about: "The cluster that gets the requests.",
     example: "app",
     seeAlso: ["clusters"],
@@ -201,8 +220,42 @@ const ACCESS_LOG: Of<AccessLogState> = object({
   }),
 });
 
+const CONTROL: Of<ControlState> = object({
+  socket: key(text("an absolute path", parseSocketPath), {
+    about: "The unix socket that commands such as `status` talk to. Empty is `/run/kakehi.sock` for root; for others " +
+      "`kakehi.sock` in `$XDG_RUNTIME_DIR`, or else in `/tmp` with the user's number in its name.",
+    default: "",
+    bounds: "an absolute path of at most 107 bytes",
+    example: "/run/kakehi/control.sock",
+  }),
+  state_file: key(text("an absolute path", parseAbsolutePath), {
+    about: "Where the state is kept that changes at run time have led to, and found again at the next start. Empty " +
+      "keeps none: the next start begins with this file.",
+    default: "",
+    bounds: "an absolute path",
+    example: "/var/lib/kakehi/state.json",
+  }),
+  history: key(count(1, 10_000), {
+    about: "How many revisions of the state are kept, so that they can be looked at and returned to.",
+    unit: "revisions",
+    default: 100,
+    example: 1000,
+  }),
+  watch: key(flag(), {
+    about: "Whether this file is read again, and what it says applied, whenever it changes.",
+    default: false,
+    example: true,
+  }),
+  uids: key(list(count(0, UID_MAX), "set"), {
+    about: "Users, by number, that may talk to the socket besides root and the one that the proxy runs as.",
+    bounds: `each 0 to ${UID_MAX}`,
+    default: [],
+    example: [1000, 1001],
+  }),
+});
+
 /** The whole file. */
-export const STATE: Of<State> = object({
+export const STATE: ObjectShape & Of<State> = object({
   workers: key(wordOr("auto", "auto", count(1, 64)), {
     about: "How many worker processes carry the traffic; `auto` is one for each processor.",
     unit: "processes",
@@ -222,36 +275,28 @@ export const STATE: Of<State> = object({
     default: "auto",
     example: "off",
   }),
-  control: key(
-    object({
-      socket: key(text("an absolute path", parseSocketPath), {
-        about:
-          "The unix socket that commands such as `status` talk to. Empty is `/run/kakehi.sock` for root; for others " +
-          "`kakehi.sock` in `$XDG_RUNTIME_DIR`, or else in `/tmp` with the user's number in its name.",
-        default: "",
-        bounds: "an absolute path of at most 107 bytes",
-        example: "/run/kakehi/control.sock",
-      }),
-    }),
-    { about: "How the running proxy is spoken to.", default: {}, example: { socket: "/run/kakehi/control.sock" } },
-  ),
+  control: key(CONTROL, {
+    about: "How the running proxy is spoken to, and what it remembers.",
+    default: {},
+    example: { socket: "/run/kakehi/control.sock", state_file: "/var/lib/kakehi/state.json" },
+  }),
   trusted_proxies: key(list(text("a network, as text", canonicalNetwork), "set"), {
     about: "Networks of proxies in front of this one. Only from them are X-Forwarded-For, -Proto, -Host, -Port and " +
       "X-Request-Id believed; what others send is overwritten.",
     default: [],
     example: ["10.0.0.0/8", "fd00::/8", "192.0.2.7"],
   }),
-  listeners: key(map("NAME", name, LISTENER), {
+  listeners: key(map("NAME", NAME, LISTENER), {
     about: "The sockets that clients connect to, by name.",
     example: { web: { address: "0.0.0.0:80" } },
   }),
-  clusters: key(map("NAME", name, CLUSTER), {
+  clusters: key(map("NAME", NAME, CLUSTER), {
     about: "Groups of backends that serve the same, by name.",
     default: {},
     example: { app: { backends: ["10.0.0.1:8080"] } },
     seeAlso: ["routes[].cluster"],
   }),
-  routes: key(list(ROUTE), {
+  routes: key(list(ROUTE, "any"), {
     about: "Rules from requests to clusters. Their order in the file does not matter: the most specific one answers. " +
       "Without a rule that fits, the answer is 404.",
     default: [],
@@ -281,3 +326,8 @@ export const STATE: Of<State> = object({
     example: { 404: "Nothing lives here.\n", 503: "Back in a minute.\n" },
   }),
 });
+
+const { listeners: _listeners, clusters: _clusters, routes: _routes, ...settingKeys } = STATE.keys;
+
+/** What is left of the file without its named objects. */
+export const SETTINGS: ObjectShape & Of<Settings> = { kind: "object", keys: settingKeys };

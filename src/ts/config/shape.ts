@@ -27,6 +27,10 @@ export interface SizeShape {
   max: number;
 }
 
+export interface FlagShape {
+  kind: "flag";
+}
+
 export interface ChoiceShape {
   kind: "choice";
   words: readonly string[];
@@ -40,13 +44,15 @@ export interface TextShape {
   parse: (text: string) => string;
   /** What the JSON Schema says of it, where a pattern can say something. */
   pattern?: string;
+  /** How the file writes what is "" in the state, if it is written otherwise. */
+  empty?: string;
 }
 
 export interface ListShape {
   kind: "list";
   of: Shape;
-  /** "set" sorts the list and drops repeats. */
-  order: "kept" | "set";
+  /** "set" sorts the list and drops repeats; "any" keeps the order, which means nothing when states are compared. */
+  order: "kept" | "set" | "any";
 }
 
 /** Objects by name. */
@@ -79,8 +85,15 @@ export interface ShorthandShape {
   of: ObjectShape;
 }
 
+/** Some keys of an object, for a change: what is not there stays as it is, and null is the default. */
+export interface PatchShape {
+  kind: "patch";
+  of: ObjectShape;
+}
+
 export type Shape =
   | CountShape
+  | FlagShape
   | DurationShape
   | SizeShape
   | ChoiceShape
@@ -89,7 +102,8 @@ export type Shape =
   | MapShape
   | ObjectShape
   | WordShape
-  | ShorthandShape;
+  | ShorthandShape
+  | PatchShape;
 
 /** A shape whose checked value is a T. The field exists for the compiler only. */
 export type Of<T> = Shape & { readonly checked?: T };
@@ -130,12 +144,21 @@ export function size(min: number, max: number): Of<number> {
   return { kind: "size", min, max };
 }
 
+export function flag(): Of<boolean> {
+  return { kind: "flag" };
+}
+
 export function choice<const W extends readonly string[]>(...words: W): Of<W[number]> {
   return { kind: "choice", words };
 }
 
 export function text(expected: string, parse: (text: string) => string, pattern?: string): TextShape & Of<string> {
   return pattern === undefined ? { kind: "text", expected, parse } : { kind: "text", expected, parse, pattern };
+}
+
+/** A text whose canonical form "" is written as `empty`. */
+export function textOrEmpty(expected: string, parse: (text: string) => string, empty: string): TextShape & Of<string> {
+  return { kind: "text", expected, parse, empty };
 }
 
 export function list<T>(of: Of<T>, order: ListShape["order"] = "kept"): Of<T[]> {
@@ -163,6 +186,10 @@ export function wordOr<const M, T>(word: string, means: M, or: Of<T>): Of<M | T>
 
 export function shorthand<T>(key: string, of: ObjectShape & Of<T>): Of<T> {
   return { kind: "shorthand", key, of };
+}
+
+export function patch<T>(of: ObjectShape & Of<T>): PatchShape & Of<Partial<T>> {
+  return { kind: "patch", of };
 }
 
 export function key<T>(shape: Of<T>, documentation: Documentation): Key<T> {

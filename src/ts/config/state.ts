@@ -82,12 +82,26 @@ export interface AccessLogState {
   format: "common" | "combined" | "json";
 }
 
+/** How the proxy is spoken to, and what it remembers. */
+export interface ControlState {
+  /** Path of the control socket; "" is the usual place. */
+  socket: string;
+  /** Where the state is kept over restarts; "" is nowhere. */
+  state_file: string;
+  /** How many revisions are kept. */
+  history: number;
+  /** Whether the configuration file is applied whenever it changes. */
+  watch: boolean;
+  /** Users that may use the socket besides root and the proxy's own; ascending. */
+  uids: number[];
+}
+
 export interface State {
   workers: number | "auto";
   /** `user` or `user:group` that workers become when started as root; "" stays. */
   user: string;
   sandbox: "auto" | "off";
-  control: { socket: string };
+  control: ControlState;
   /** Networks in canonical CIDR spelling; see `parseNetwork`. */
   trusted_proxies: string[];
   listeners: Record<string, ListenerState>;
@@ -100,3 +114,6 @@ export interface State {
   /** Status (400..599) to the plain-text body that the proxy itself answers with. */
   answers: Record<string, string>;
 }
+
+/** The state without its named objects. */
+export type Settings = Omit<State, "listeners" | "clusters" | "routes">;

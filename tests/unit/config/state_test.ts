@@ -13,7 +13,7 @@ const SMALLEST: State = {
   workers: "auto",
   user: "nobody",
   sandbox: "auto",
-  control: { socket: "" },
+  control: { socket: "", state_file: "", history: 100, watch: false, uids: [] },
   trusted_proxies: [],
   listeners: {},
   clusters: {},
@@ -56,7 +56,7 @@ Deno.test("loadState() gives the canonical form of everything", () => {
     workers: 2
     user: www-data:www-data
     sandbox: off
-    control: { socket: /tmp/a.sock }
+    control: { socket: /tmp/a.sock, state_file: /tmp/a.json, history: 5, watch: true, uids: [1000, 7, 1000] }
     trusted_proxies: ["fd00::/8", 10.0.0.0/8, 127.0.0.1, 10.0.0.0/8]
     listeners: { web: { address: "[0::0]:0", backlog: 10 } }
     clusters:
@@ -84,7 +84,7 @@ Deno.test("loadState() gives the canonical form of everything", () => {
     workers: 2,
     user: "www-data:www-data",
     sandbox: "off",
-    control: { socket: "/tmp/a.sock" },
+    control: { socket: "/tmp/a.sock", state_file: "/tmp/a.json", history: 5, watch: true, uids: [7, 1000] },
     trusted_proxies: ["10.0.0.0/8", "127.0.0.1/32", "fd00::/8"],
     listeners: { web: { address: "[::]:0", protocol: "http", backlog: 10 } },
     clusters: {

@@ -1,0 +1,283 @@
+// Applying orders: from a state and changes to it to the next state, or to everything that is wrong with the changes.
+// Pure: the given state is never changed, and shares with the next one all that stays the same.
+//
+// Each order is read, then carried out on a draft, where existence is checked as the orders go along; what depends on
+// several objects (references, addresses, limits) is checked once, on the result, and only for what was touched. So the
+// cost is that of the orders, and of one copy of each list or record in which something changes.
+
+import { Checker } from "./check.ts";
+import { checkBackends, checkLimits, inheritTimeouts } from "./cross_check.ts";
+import { OrderErrors, THERE_ALREADY } from "./order_errors.ts";
+import { BACKEND_VALUE, type ReadOrder, readOrder, ROUTE_VALUE } from "./order_shapes.ts";
+import { type Order, type OrderError, orderObject } from "./orders.ts";
+import type { Problem } from "./problem.ts";
+import { type RouteIdentity, routeKey } from "./route_key.ts";
+import { CLUSTER, LISTENER, SETTINGS } from "./schema.ts";
+import type { ObjectShape, Of } from "./shape.ts";
+import { StateDraft } from "./state_draft.ts";
+import type { BackendState, ClusterState, ListenerState, State, TimeoutsState } from "./state.ts";
+import { show } from "./problem.ts";
+
+export type Applied = { state: State; errors?: never } | { errors: OrderError[]; state?: never };
+
+/** One order; `error` is the first of `errors`. See `applyOrders`. */
+export function applyOrder(
+  state: State,
+  order: unknown,
+): { state: State; error?: never; errors?: never } | { error: OrderError; errors: OrderError[]; state?: never } {
+  const { state: next, errors } = applyOrders(state, [order]);
+  return next ? { state: next } : { error: errors[0]!, errors };
+}
+
+/**
+ * The state after all orders, in their order, or all errors, in theirs. The orders may be any JSON; nothing throws. In
+ * between, references may be open: a route may come before its cluster, and a cluster go before its routes.
+ */
+export function applyOrders(state: State, orders: unknown): Applied {
+  const transaction = new Transaction(state);
+  if (!Array.isArray(orders)) transaction.errors.add(0, "orders", "invalid", "a list of orders", `got ${show(orders)}`);
+  else for (const [at, order] of orders.entries()) transaction.take(order, at);
+  transaction.checkResult();
+  const errors = transaction.errors.all();
+  return errors.length > 0 ? { errors } : { state: transaction.draft.finish() };
+}
+
+type OrderOn<O extends Order["object"]> = ReadOrder & { object: O };
+
+class Transaction {
+  readonly draft: StateDraft;
+  readonly errors = new OrderErrors();
+  /** Clusters that were to be added and could not be: what refers to them is not to blame. */
+  private readonly refusedClusters = new Set<string>();
+  /** The last order that touched an object, for the errors of the result. */
+  private readonly routesTouched = new Map<string, number>();
+  private readonly clustersRemoved = new Map<string, number>();
+  private readonly listenersTouched = new Map<string, number>();
+  private limitsTouched: { at: number; value: unknown } | null = null;
+  /** The order that is carried out. */
+  private at = 0;
+  private object = "";
+
+  constructor(state: State) {
+    this.draft = new StateDraft(state);
+  }
+
+  take(order: unknown, at: number): void {
+    this.at = at;
+    this.object = orderObject(order);
+    const result = readOrder(order);
+    if ("problems" in result) {
+      this.noteRefused(order);
+      this.refuseAll(result.problems);
+    } else this.carryOut(result.read);
+  }
+
+  private carryOut(order: ReadOrder): void {
+    switch (order.object) {
+      case "listener":
+        return this.listener(order);
+      case "cluster":
+        return this.cluster(order);
+      case "backend":
+        return this.backend(order);
+      case "route":
+        return this.route(order);
+      case "settings":
+        return this.settings(order);
+    }
+  }
+
+  private listener(order: OrderOn<"listener">): void {
+    const { listeners } = this.draft;
+    const current = listeners.get(order.name);
+    if (!this.isAsExpected(order, current, () => listeners.names(), LISTENER)) return;
+    this.listenersTouched.set(order.name, this.at);
+    if (order.order === "remove") return listeners.set(order.name, undefined);
+    const value = order.order === "add" ? order.value : this.changed<ListenerState>(LISTENER, order.value, current);
+    if (value) listeners.set(order.name, value);
+  }
+
+  private cluster(order: OrderOn<"cluster">): void {
+    const { clusters } = this.draft;
+    const current = clusters.get(order.name);
+    if (!this.isAsExpected(order, current, () => clusters.names(), CLUSTER)) return;
+    if (order.order === "remove") {
+      this.clustersRemoved.set(order.name, this.at);
+      return clusters.set(order.name, undefined);
+    }
+    const value = order.order === "add" ? order.value : this.changed<ClusterState>(CLUSTER, order.value, current);
+    if (!value) return;
+    const checker = new Checker();
+    checkBackends(value, checker, ["value"]);
+    inheritTimeouts(value, this.draft.settings.timeouts);
+    if (checker.problems.length === 0) return clusters.set(order.name, value);
+    if (order.order === "add") this.refusedClusters.add(order.name);
+    this.refuseAll(checker.problems);
+  }
+
+  private backend(order: OrderOn<"backend">): void {
+    const { clusters } = this.draft;
+    const cluster = clusters.get(order.cluster);
+    if (!cluster) {
+      if (this.refusedClusters.has(order.cluster)) return;
+      this.errors.missing(this.at, this.object, "cluster", "cluster", order.cluster, clusters.names());
+      if (order.order === "update") this.changed(BACKEND_VALUE, order.value, undefined);
+      return;
+    }
+    const { backends } = cluster;
+    const place = backends.findIndex(({ address }) => address === order.name);
+    const names = () => backends.map(({ address }) => address);
+    if (!this.isAsExpected(order, backends[place], names, BACKEND_VALUE)) return;
+    const next = this.backendsAfter(order, backends, place);
+    if (next) clusters.set(order.cluster, { ...cluster, backends: next });
+  }
+
+  private backendsAfter(
+    order: OrderOn<"backend">,
+    backends: BackendState[],
+    place: number,
+  ): BackendState[] | undefined {
+    if (order.order === "remove") return backends.toSpliced(place, 1);
+    const current = backends[place];
+    const weight = current && { weight: current.weight };
+    const value = order.order === "add" ? order.value : this.changed(BACKEND_VALUE, order.value, weight);
+    if (!value) return undefined;
+    const backend = { address: order.name, weight: value.weight };
+    return order.order === "add" ? [...backends, backend] : backends.with(place, backend);
+  }
+
+  private route(order: OrderOn<"route">): void {
+    const { routes } = this.draft;
+    const identity: RouteIdentity = order.key ?? order.value;
+    const key = routeKey(identity);
+    const current = routes.get(key);
+    if (order.order === "add" ? current : !current) {
+      if (current) return this.errors.add(this.at, this.object, "exists", ...THERE_ALREADY.route);
+      this.errors.missingRoute(this.at, this.object, identity, routes.base);
+      if (order.order === "update") this.changed(ROUTE_VALUE, order.value, undefined);
+      return;
+    }
+    this.routesTouched.set(key, this.at);
+    if (order.order === "remove") return routes.remove(key);
+    const { host, path, methods, headers, priority } = current ?? identity;
+    const rest = current && { cluster: current.cluster };
+    const value = order.order === "add" ? order.value : this.changed(ROUTE_VALUE, order.value, rest);
+    if (value) routes.set({ host, path, methods, headers, priority, cluster: value.cluster });
+  }
+
+  private settings({ value }: OrderOn<"settings">): void {
+    const before = this.draft.settings;
+    const after = this.changed(SETTINGS, value, before);
+    if (!after) return;
+    this.draft.settings = after;
+    if (after.limits !== before.limits) this.limitsTouched = { at: this.at, value };
+    this.followTimeouts(before.timeouts, after.timeouts);
+  }
+
+  /** Clusters that have no timeout of their own, which is to say the one of all, go on to have that one. */
+  private followTimeouts(before: TimeoutsState, after: TimeoutsState): void {
+    if (before.connect === after.connect && before.response === after.response) return;
+    const { clusters } = this.draft;
+    for (const name of clusters.names()) {
+      const cluster = clusters.get(name)!;
+      const connect = cluster.timeouts.connect === before.connect ? after.connect : cluster.timeouts.connect;
+      const response = cluster.timeouts.response === before.response ? after.response : cluster.timeouts.response;
+      if (connect === cluster.timeouts.connect && response === cluster.timeouts.response) continue;
+      clusters.set(name, { ...cluster, timeouts: { connect, response } });
+    }
+  }
+
+  /** What depends on several objects. */
+  checkResult(): void {
+    this.checkRoutes();
+    this.checkClustersRemoved();
+    this.checkListeners();
+    this.checkLimits();
+  }
+
+  private checkRoutes(): void {
+    const { routes, clusters } = this.draft;
+    for (const [key, at] of this.routesTouched) {
+      const route = routes.get(key);
+      if (!route || clusters.get(route.cluster) || this.refusedClusters.has(route.cluster)) continue;
+      const object = orderObject({ object: "route", key: route });
+      this.errors.missing(at, object, "value.cluster", "cluster", route.cluster, clusters.names());
+    }
+  }
+
+  private checkClustersRemoved(): void {
+    if (this.clustersRemoved.size === 0) return;
+    const { routes, clusters } = this.draft;
+    const usersOf = routes.untouchedUsers();
+    for (const [name, at] of this.clustersRemoved) {
+      const users = clusters.get(name) || this.refusedClusters.has(name) ? 0 : usersOf(name);
+      if (users > 0) this.errors.inUse(at, name, users, () => routes.untouchedUserOf(name));
+    }
+  }
+
+  private checkListeners(): void {
+    if (this.listenersTouched.size === 0) return;
+    const { listeners } = this.draft;
+    const owners = new Map<string, string[]>();
+    for (const name of listeners.names()) {
+      const { address } = listeners.get(name)!;
+      const others = owners.get(address);
+      if (others) others.push(name);
+      else if (!address.endsWith(":0")) owners.set(address, [name]);
+    }
+    for (const [name, at] of this.listenersTouched) {
+      const address = listeners.get(name)?.address;
+      const other = address === undefined ? undefined : owners.get(address)?.find((owner) => owner !== name);
+      if (other === undefined) continue;
+      const reason = `"${other}" has ${address}`;
+      this.errors.add(at, `listener ${name}`, "exists", "an address of its own", reason, "", "value.address");
+    }
+  }
+
+  private checkLimits(): void {
+    if (!this.limitsTouched) return;
+    const { at, value } = this.limitsTouched;
+    const checker = new Checker();
+    const given = (value as { limits?: object | null }).limits ?? {};
+    checkLimits(this.draft.settings.limits, checker, { isGiven: (path) => Object.hasOwn(given, path[1]!) });
+    for (const problem of checker.problems) {
+      this.errors.invalid(at, "settings", { ...problem, path: ["value", ...problem.path] });
+    }
+  }
+
+  /** False after an error if the object is there and should not be, or is not and should; `shape` is what it has. */
+  private isAsExpected(
+    order: OrderOn<"listener" | "cluster" | "backend">,
+    current: unknown,
+    names: () => Iterable<string>,
+    shape: ObjectShape & Of<object>,
+  ): boolean {
+    if ((order.order === "add") === (current === undefined)) return true;
+    if (current !== undefined) {
+      this.errors.add(this.at, this.object, "exists", ...THERE_ALREADY[order.object]);
+      return false;
+    }
+    if (order.object !== "cluster" || !this.refusedClusters.has(order.name)) {
+      this.errors.missing(this.at, this.object, "name", order.object, order.name, names());
+    }
+    if (order.order === "update") this.changed(shape, order.value, undefined);
+    return false;
+  }
+
+  /** What `value` makes of `current`, or undefined after errors. */
+  private changed<T extends object>(shape: ObjectShape & Of<T>, value: unknown, current: T | undefined): T | undefined {
+    const checker = new Checker();
+    const changed = checker.change(shape, value, current ?? {}, ["value"]);
+    this.refuseAll(checker.problems);
+    return checker.problems.length === 0 ? changed as T : undefined;
+  }
+
+  private refuseAll(problems: readonly Problem[]): void {
+    for (const problem of problems) this.errors.invalid(this.at, this.object, problem);
+  }
+
+  private noteRefused(order: unknown): void {
+    const { order: verb, object, name } = (order ?? {}) as { order?: unknown; object?: unknown; name?: unknown };
+    if (verb === "add" && object === "cluster" && typeof name === "string") this.refusedClusters.add(name);
+  }
+}
