@@ -8,6 +8,14 @@ import type { Upstream } from "./upstream.ts";
 const AVOID_MS = 1_000;
 const AVOID_MAX_MS = 30_000;
 
+/** What a backend tells of itself. */
+export interface BackendWatcher {
+  /** Taken out of service, it has finished its last request. */
+  drained(backend: Backend): void;
+  /** Connecting to it failed, after it had worked; or works again. */
+  standing(backend: Backend, up: boolean): void;
+}
+
 export class Backend {
   /** Open connections, busy and idle. */
   connections = 0;
@@ -31,7 +39,7 @@ export class Backend {
     public weight: number,
     public idleMax: number,
     public idleTimeoutMs: number,
-    private readonly onDrained: (backend: Backend) => void,
+    private readonly watcher: BackendWatcher,
   ) {
     this.text = new TextEncoder().encode(endpoint.text);
   }
@@ -48,14 +56,14 @@ export class Backend {
   /** A request that it carried has ended. */
   release(): void {
     this.requests--;
-    if (this.retired && this.requests === 0) this.onDrained(this);
+    if (this.retired && this.requests === 0) this.watcher.drained(this);
   }
 
   /** Takes it out of service; tells when the last request that it carries has ended. */
   retire(): void {
     this.retired = true;
     this.closeIdle();
-    if (this.requests === 0) this.onDrained(this);
+    if (this.requests === 0) this.watcher.drained(this);
   }
 
   /** Keeps a connection for the next request; the one that has waited longest goes when there are too many. */
@@ -87,10 +95,12 @@ export class Backend {
 
   connectFailed(nowMs: number): void {
     this.avoidedUntilMs = nowMs + Math.min(AVOID_MS << Math.min(this.failures, 5), AVOID_MAX_MS);
-    this.failures++;
+    if (this.failures++ === 0) this.watcher.standing(this, false);
   }
 
   connectSucceeded(): void {
+    if (this.failures === 0) return;
+    this.watcher.standing(this, true);
     this.failures = 0;
     this.avoidedUntilMs = 0;
   }

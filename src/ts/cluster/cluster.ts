@@ -31,6 +31,12 @@ export interface BackendOptions {
   idleTimeoutMs: number;
 }
 
+/** As BackendWatcher, with the cluster's name. */
+export interface ClusterWatcher {
+  drained(cluster: string, backend: Backend): void;
+  standing(cluster: string, backend: Backend, up: boolean): void;
+}
+
 export class Cluster {
   /** Set by acquire() when it returns null. */
   refusal = 0;
@@ -41,11 +47,10 @@ export class Cluster {
   #totalWeight = 0;
   #random = 0x9e3779b9;
 
-  /** `onDrained`: a backend that was taken out has finished its last request. */
   constructor(
     options: ClusterOptions,
     private readonly context: UpstreamContext,
-    private readonly onDrained: (cluster: string, backend: Backend) => void,
+    private readonly watcher: ClusterWatcher,
   ) {
     this.options = options;
   }
@@ -73,9 +78,12 @@ export class Cluster {
   }
 
   #make({ endpoint, weight, idleMax, idleTimeoutMs }: BackendOptions): Backend {
-    return new Backend(endpoint, weight, idleMax, idleTimeoutMs, (backend) => {
-      this.#retired.delete(backend.endpoint.text);
-      this.onDrained(this.options.name, backend);
+    return new Backend(endpoint, weight, idleMax, idleTimeoutMs, {
+      drained: (backend) => {
+        this.#retired.delete(backend.endpoint.text);
+        this.watcher.drained(this.options.name, backend);
+      },
+      standing: (backend, up) => this.watcher.standing(this.options.name, backend, up),
     });
   }
 
@@ -118,6 +126,21 @@ export class Cluster {
     }
     this.refusal = NO_BACKEND;
     return null;
+  }
+
+  /** Who would be chosen now; for telling, not for connecting. */
+  peek(): Backend | null {
+    const weights = this.backends.map((backend) => backend.currentWeight);
+    const random = this.#random;
+    const chosen = this.#choose(null);
+    this.#random = random;
+    this.backends.forEach((backend, index) => backend.currentWeight = weights[index]!);
+    return chosen;
+  }
+
+  /** Those that were taken out and still carry something. */
+  get retired(): readonly Backend[] {
+    return [...this.#retired.values()];
   }
 
   #isFull(): boolean {

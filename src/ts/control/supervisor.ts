@@ -325,7 +325,7 @@ export class Supervisor {
 
   #makeServing(state: State, resolved: Resolved): Serving {
     const revision = ++this.#lastRevision;
-    const snapshot: WorkerSnapshot = { revision, state, resolved };
+    const snapshot: WorkerSnapshot = { revision, state, routeIds: state.routes.map((_, index) => index), resolved };
     const accessLog = openAccessLog(state);
     const content = new TextEncoder().encode(JSON.stringify(snapshot));
     return { revision, state, resolved, accessLog, snapshot: memoryFile("kakehi-snapshot", content) };

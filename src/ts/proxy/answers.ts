@@ -95,6 +95,8 @@ export class Answers {
   readonly #close: Piece;
   readonly #keep: Piece;
   readonly #keep10: Piece;
+  /** Where the texts begin that depend on the configuration, and where the next one goes. */
+  readonly #begin: number;
   #end: number;
 
   /** `bodies`: texts of the configuration, by status. */
@@ -104,6 +106,13 @@ export class Answers {
     this.#close = this.#store(CLOSE);
     this.#keep = this.#store(KEEP);
     this.#keep10 = this.#store(KEEP_1_0);
+    this.#begin = this.#end;
+    this.setBodies(bodies);
+  }
+
+  /** Writes all texts anew; what is counted stays. */
+  setBodies(bodies: Readonly<Record<string, string>>): void {
+    this.#end = this.#begin;
     for (const [code, { name, status, body }] of REFUSALS) {
       const text = new TextEncoder().encode(bodies[status] ?? body + "\n");
       const retry = status === 503 ? `Retry-After: ${RETRY_AFTER_S}\r\n` : "";

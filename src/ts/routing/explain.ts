@@ -12,7 +12,7 @@ import {
 } from "./rule.ts";
 
 export interface Explanation {
-  /** Index of the rule that answers, or -1. */
+  /** Id of the rule that answers, or -1. */
   winner: number;
   considered: { rule: number; reason: string }[];
 }
@@ -21,22 +21,27 @@ interface Headers {
   has(name: string, value: string | null): boolean;
 }
 
+/** What the tables know of the candidates. */
+interface Known {
+  rules: { get(id: number): RouteRule | null };
+  regexes: { find(source: string): PathRegex | undefined };
+}
+
 /** Judges the candidates, which come in the order of the lookup and fit in host and in path unless it is an expression. */
 export function explainCandidates(
-  rules: readonly RouteRule[],
+  { rules, regexes }: Known,
   candidates: Iterable<number>,
-  regexes: readonly PathRegex[],
   path: string,
   method: string,
   headers: Headers,
 ): Explanation {
   let winner: CanonicalRule | null = null;
   const considered: Explanation["considered"] = [];
-  for (const index of candidates) {
-    const rule = canonicalRule(rules[index]!, index);
+  for (const id of candidates) {
+    const rule = canonicalRule(rules.get(id)!, id);
     const lost = mismatch(rule, regexes, path, method, headers) ?? (winner && whyAfter(winner, rule));
     if (!lost) winner = rule;
-    considered.push({ rule: index, reason: lost ?? `answers: ${describe(rule)}` });
+    considered.push({ rule: id, reason: lost ?? `answers: ${describe(rule)}` });
   }
   return { winner: winner?.index ?? -1, considered };
 }
@@ -44,7 +49,7 @@ export function explainCandidates(
 /** What of the request does not fit the rule, or null. */
 function mismatch(
   rule: CanonicalRule,
-  regexes: readonly PathRegex[],
+  regexes: Known["regexes"],
   path: string,
   method: string,
   headers: Headers,
@@ -55,8 +60,7 @@ function mismatch(
   const missing = rule.headers.find((header) => !headers.has(header.name, header.value));
   if (missing) return missingHeader(missing, headers);
   if (rule.pathKind !== "regex") return null;
-  const regex = regexes.find((candidate) => candidate.source === rule.path);
-  return regex?.matches(path) ? null : `path ${path} does not match ~${rule.path}`;
+  return regexes.find(rule.path)?.matches(path) ? null : `path ${path} does not match ~${rule.path}`;
 }
 
 function missingHeader(header: HeaderCondition, headers: Headers): string {

@@ -1,7 +1,7 @@
 // Hashing of names and paths in bytes: the sum of the bytes, each times a secret random word of its position (multilinear
 // hashing; Carter and Wegman 1979). Whoever does not know the words finds two names with the same hash with probability
 // 2^-25 at most, so those who may add routes cannot fill one slot (hash flooding); the words are drawn anew for each
-// snapshot. The hash of each prefix falls out on the way, and no step waits for the multiplication of another.
+// router. The hash of each prefix falls out on the way, and no step waits for the multiplication of another.
 //
 // A found hash is a hint only: bytes are always compared.
 
@@ -23,9 +23,10 @@ export function mix(hash: number): number {
 }
 
 /** Hash of a name, whose positions count from its right end, so that the hash of each shorter suffix falls out. */
-export function hashName(bytes: Uint8Array, at: number, length: number, weights: Int32Array): number {
+export function hashName(name: string, weights: Int32Array): number {
+  const last = name.length - 1;
   let hash = 0;
-  for (let i = 0; i < length; i++) hash += Math.imul(bytes[at + length - 1 - i]! | CASE_BIT, weights[i]!);
+  for (let i = 0; i <= last; i++) hash += Math.imul(name.charCodeAt(last - i) | CASE_BIT, weights[i]!);
   return hash | 0;
 }
 
@@ -33,33 +34,15 @@ export function hashName(bytes: Uint8Array, at: number, length: number, weights:
 export const CASE_BIT = 0x20;
 
 /** Hash of a path, whose positions count from its left end, so that the hash of each prefix falls out. */
-export function hashPath(bytes: Uint8Array, at: number, length: number, weights: Int32Array): number {
+export function hashPath(path: string, weights: Int32Array): number {
   let hash = 0;
-  for (let i = 0; i < length; i++) hash += Math.imul(bytes[at + i]!, weights[i]!);
+  for (let i = 0; i < path.length; i++) hash += Math.imul(path.charCodeAt(i), weights[i]!);
   return hash | 0;
 }
 
 /** What names are found by: the name's hash and its kind (1 for a wildcard). */
 export function nameKey(hash: number, kind: number): number {
   return mix(hash ^ kind);
-}
-
-/**
- * Number of slots for so many records. A slot is two words, the key and the record, which is 0 where it is free. A
- * third of the slots at least is free, so that runs stay short.
- */
-export function slotCount(records: number): number {
-  let slots = 1;
-  while (2 * slots < 3 * records) slots *= 2;
-  return slots;
-}
-
-/** Puts a record into the table of `slots` slots that begins at `table`. */
-export function insertSlot(words: Int32Array, table: number, slots: number, key: number, record: number): void {
-  let slot = key & (slots - 1);
-  while (words[table + 2 * slot + 1] !== 0) slot = (slot + 1) & (slots - 1);
-  words[table + 2 * slot] = key;
-  words[table + 2 * slot + 1] = record;
 }
 
 /**
@@ -78,4 +61,31 @@ export function sameBytes(words: Int32Array, known: number, bytes: Uint8Array, a
   if (at + 1 < end) word |= bytes[at + 1]! << 8;
   if (at + 2 < end) word |= bytes[at + 2]! << 16;
   return word === words[known];
+}
+
+/** Words that so many bytes take. */
+export function textWords(length: number): number {
+  return (length + 3) >> 2;
+}
+
+/** Writes ASCII text into the words from `at` on, padded with zeros. */
+export function writeText(words: Int32Array, at: number, text: string): void {
+  for (let i = 0; i < text.length; i += 4) words[at++] = packed(text, i);
+}
+
+/** True if ASCII text is what begins at the word `at`; the length is known to be the same. */
+export function isText(words: Int32Array, at: number, text: string): boolean {
+  for (let i = 0; i < text.length; i += 4) {
+    if (words[at++] !== packed(text, i)) return false;
+  }
+  return true;
+}
+
+/** Up to four characters as a word. */
+function packed(text: string, i: number): number {
+  let word = text.charCodeAt(i);
+  if (i + 1 < text.length) word |= text.charCodeAt(i + 1) << 8;
+  if (i + 2 < text.length) word |= text.charCodeAt(i + 2) << 16;
+  if (i + 3 < text.length) word |= text.charCodeAt(i + 3) << 24;
+  return word;
 }

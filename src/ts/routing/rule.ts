@@ -20,7 +20,7 @@ export interface RouteRule {
   priority: number;
 }
 
-/** Why a list of rules was refused: which rule (its index), and what was wrong with it. */
+/** Why rules were refused: which one (its id, or its index in a list), and what was wrong with it. */
 export class RouteError extends Error {
   override name = "RouteError";
   constructor(readonly rule: number, readonly reason: string) {
@@ -193,16 +193,24 @@ export function compareRegexes(a: CanonicalRule, b: CanonicalRule): number {
   return b.priority - a.priority || compareText(a.path, b.path) || compareConditions(a, b);
 }
 
-/** Sorts rules that are tried one after the other; refuses two between which nothing decides. */
-export function sortRules(rules: CanonicalRule[], compare: (a: CanonicalRule, b: CanonicalRule) => number): void {
-  if (rules.length < 2) return;
+/** Sorts rules that are tried one after the other, in place; refuses two between which nothing decides. */
+export function sortRules(
+  rules: CanonicalRule[],
+  compare: (a: CanonicalRule, b: CanonicalRule) => number,
+): CanonicalRule[] {
+  if (rules.length < 2) return rules;
   rules.sort(compare);
   for (let at = 1; at < rules.length; at++) {
     const [a, b] = [rules[at - 1]!, rules[at]!];
     if (compare(a, b) !== 0) continue;
-    const [first, second] = a.index < b.index ? [a, b] : [b, a];
-    throw new RouteError(second.index, `says the same as route ${first.index}: remove one, or give them priorities`);
+    throw a.index < b.index ? saysTheSame(b, a) : saysTheSame(a, b);
   }
+  return rules;
+}
+
+/** The refusal of a rule beside another. */
+export function saysTheSame(rule: CanonicalRule, other: CanonicalRule): RouteError {
+  return new RouteError(rule.index, `says the same as route ${other.index}: remove one, or give them priorities`);
 }
 
 /** Kinds of conditions, by weight: both 3, headers 2, methods 1, none 0. */

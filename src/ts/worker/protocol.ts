@@ -2,21 +2,60 @@
 // (SCM_RIGHTS) attached to the first byte of the line that names them. Both ends import these types and nothing else
 // of each other. Orders go main → worker, events worker → main. Main never waits for a worker without a time limit.
 
-import type { State } from "../config/mod.ts";
+import type { ClusterState, RouteState, State } from "../config/state.ts";
 
 /** What a worker needs to serve: the state, and the addresses its backends' names resolved to. */
 export interface WorkerSnapshot {
   /** Number of the state in main's history; goes up by one with each change. */
   revision: number;
   state: State;
+  /** Number by which main and workers speak of `state.routes[i]`; numbers of removed routes are used again. */
+  routeIds: number[];
   /** Backend address as written in the state (`name:port`) → addresses (`ip:port`, `[ip]:port`, `unix:/path`). */
-  resolved: Record<string, string[]>;
+  resolved: Resolved;
+}
+
+export type Resolved = Record<string, string[]>;
+
+/** What can change in a worker that serves. Memory, user and sandbox cannot: for those main puts new workers in its place. */
+export interface LiveSettings {
+  timeouts: State["timeouts"];
+  trusted_proxies: State["trusted_proxies"];
+  answers: State["answers"];
+  body_bytes: number;
+}
+
+/** One transaction, as far as a worker is concerned; everything takes effect at once. */
+export interface WorkerChange {
+  /** Revision after it. */
+  revision: number;
+  settings?: LiveSettings;
+  /** By name; null: removed. No route names a removed one any more. */
+  clusters: Record<string, ClusterState | null>;
+  /** Of the names in `clusters`. */
+  resolved: Resolved;
+  /** By number; null: removed. */
+  routes: { id: number; route: RouteState | null }[];
+  /** Listeners that end: what waits in them is still accepted. Those that begin come as descriptors. */
+  listenersRemoved: string[];
 }
 
 /** A line from main. `fds` names the attached descriptors in their order: `listener:NAME`, `access_log`, `snapshot`. */
 export type WorkerOrder =
   /** The first line. The descriptor `snapshot` is a memfd that holds a WorkerSnapshot as JSON; the listeners of this slot follow. */
   | { order: "start"; slot: number; fds: string[] }
+  /**
+   * Get a change ready: everything that can be refused is done now, and nothing is served by it yet. The descriptor `change`
+   * is a memfd that holds a WorkerChange as JSON; new listeners of this slot follow as `listener:NAME`. Answered by
+   * `prepared` or `change_refused`. One at a time; the next one takes the place of one that was never committed.
+   */
+  | { order: "prepare"; revision: number; fds: string[] }
+  /** Serve by the prepared change of this revision; answered by `committed`. */
+  | { order: "commit"; revision: number }
+  /** Forget the prepared change. */
+  | { order: "abort"; revision: number }
+  /** Ask which route answers a request, and how; answered by `explained`. Names of headers in lower case; `path` without query. */
+  | { order: "explain"; id: number; host: string; path: string; method: string; headers: [string, string][] }
   /** Ask for counters. */
   | { order: "status"; id: number }
   /** The access log was reopened; the descriptor replaces the old one. */
@@ -31,6 +70,16 @@ export type WorkerEvent =
   /** Serving: all listeners are in the loop. `sandbox` names what holds, e.g. "user nobody", "no_new_privs", "landlock 7", "seccomp". */
   | { event: "ready"; pid: number; sandbox: string[] }
   | { event: "status"; id: number; status: WorkerStatus }
+  | { event: "explained"; id: number; explained: Explained }
+  | { event: "prepared"; revision: number }
+  /** `object` names what cannot be served, e.g. `route api.test /x`. */
+  | { event: "change_refused"; revision: number; object: string; reason: string }
+  /** `hash`: of what this worker serves by now (routesAndClustersHash). `pausedUs`: how long the loop stood still for it, prepare included. */
+  | { event: "committed"; revision: number; hash: string; pausedUs: number }
+  /** A backend that was taken out has finished its last request. */
+  | { event: "backend_drained"; cluster: string; address: string }
+  /** Connecting to a backend failed, or works again. */
+  | { event: "backend_down" | "backend_up"; cluster: string; address: string }
   /** For main's log. */
   | { event: "log"; level: LogLevel; message: string }
   /** The worker cannot serve this snapshot; it exits after this line. */
@@ -40,7 +89,30 @@ export type LogLevel = "debug" | "info" | "warn" | "error";
 
 export interface WorkerStatus {
   revision: number;
+  /** As in `committed`. */
+  hash: string;
   draining: boolean;
   /** Named counters and gauges, e.g. `requests`, `connections.active`, `buffers.used`, `refused.no_route`. */
   counters: Record<string, number>;
+}
+
+export interface Explained {
+  /** Number of the route that answers, or -1. */
+  winner: number;
+  /** Routes in the order in which they are considered, and why each lost; the winner last, if there is one. */
+  considered: { route: number; reason: string }[];
+  cluster: string | null;
+  backends: BackendStanding[];
+  /** Address that the next request would be sent to; null: none. */
+  wouldPick: string | null;
+}
+
+export interface BackendStanding {
+  address: string;
+  weight: number;
+  /** `avoided`: connecting failed lately; `draining`: taken out, or of weight 0. */
+  standing: "up" | "avoided" | "draining";
+  requests: number;
+  connections: number;
+  idle: number;
 }

@@ -19,8 +19,9 @@ import { closeFd, readWhole } from "../sys/fds.ts";
 import { EPOLLIN } from "../sys/libc.ts";
 import { applySandbox } from "../sys/sandbox.ts";
 import type { Channel } from "./channel.ts";
-import type { WorkerOrder, WorkerSnapshot, WorkerStatus } from "./protocol.ts";
-import { compileTables, isTrusted, type Tables } from "./snapshot.ts";
+import type { WorkerChange, WorkerOrder, WorkerSnapshot, WorkerStatus } from "./protocol.ts";
+import { explain } from "./explain.ts";
+import { ChangeRefused, isTrusted, type Prepared, Tables } from "./tables.ts";
 
 export type StartOrder = Extract<WorkerOrder, { order: "start" }>;
 
@@ -29,12 +30,13 @@ const OTHER_SLOTS = 64;
 /** How often unused memory is looked for, and how much of it is given back at a time. */
 const UPKEEP_MS = 1_000;
 const UPKEEP_BYTES = 32 << 20;
+/** What of a turn the router may take to regain memory that changes left behind. */
+const MAINTAIN_MS = 0.5;
 const ACCEPTED = Counters.index("connections.accepted");
 
 export class Worker implements Accepter, Handler {
   readonly #channel: Channel;
   readonly #channelSlot: number;
-  readonly #revision: number;
   readonly #connectionsMax: number;
   readonly #drainMs: number;
   readonly #context: ProxyContext;
@@ -44,22 +46,27 @@ export class Worker implements Accepter, Handler {
   #full = false;
   #drainDeadlineMs = Infinity;
   #upkeepMs = 0;
+  /** A change that waits for its commit, and the listeners that come with it. */
+  #prepared: { change: Prepared; listeners: { name: string; fd: number }[]; tookMs: number } | undefined;
 
   constructor(channel: Channel, module: WebAssembly.Module, order: StartOrder, fds: number[]) {
     const byName = (name: string) => fds[order.fds.indexOf(name)];
     const snapshotFd = byName("snapshot");
     if (snapshotFd === undefined) throw new Error("the order to start has no snapshot");
-    const snapshot: WorkerSnapshot = JSON.parse(new TextDecoder().decode(readWhole(snapshotFd)));
-    closeFd(snapshotFd);
+    const snapshot: WorkerSnapshot = readJson(snapshotFd);
     this.#channel = channel;
-    this.#revision = snapshot.revision;
     this.#drainMs = snapshot.state.timeouts.drain;
     this.#connectionsMax = snapshot.state.limits.connections;
     this.#context = this.#makeContext(module, snapshot, byName("access_log"));
     const { core, loop, upstreams } = this.#context;
     this.#addressAt = core.systemAt + SCRATCH_ADDRESS_AT;
-    this.#tables = compileTables(snapshot, upstreams);
-    Object.assign(this.#context, this.#tables);
+    this.#tables = new Tables(snapshot, upstreams, {
+      drained: (cluster, { endpoint }) => channel.send({ event: "backend_drained", cluster, address: endpoint.text }),
+      standing: (cluster, { endpoint }, up) =>
+        channel.send({ event: up ? "backend_up" : "backend_down", cluster, address: endpoint.text }),
+    });
+    const { router, routes, takesConnect, timeouts } = this.#tables;
+    Object.assign(this.#context, { router, routes, takesConnect, timeouts });
     const sandbox = applySandbox(snapshot.state.user, snapshot.state.sandbox);
     this.#channelSlot = loop.takeSlot();
     loop.add(this.#channelSlot, channel.fd, EPOLLIN, this);
@@ -103,7 +110,7 @@ export class Worker implements Accepter, Handler {
       upstreamsActive: 0,
       upstreamsMax: limits.upstream_connections,
     };
-    const context: Omit<ProxyContext, keyof Tables> = {
+    const context: Omit<ProxyContext, "router" | "routes" | "takesConnect" | "timeouts"> = {
       loop,
       core,
       buffers,
@@ -174,11 +181,13 @@ export class Worker implements Accepter, Handler {
     buffers.wakeWaiting();
     if (accessLog !== null && accessLog.dueMs() <= loop.nowMs) accessLog.flush();
     if (draining && (sessionsActive === 0 || loop.nowMs >= this.#drainDeadlineMs)) loop.stop();
+    const unfinished = this.#tables.router.maintain(MAINTAIN_MS);
     if (loop.nowMs >= this.#upkeepMs) {
       this.#upkeepMs = loop.nowMs + UPKEEP_MS;
       buffers.discardIdle(UPKEEP_BYTES);
     }
-    if (this.#needsTick()) loop.timers.arm(this.#channelSlot, loop.nowMs + UPKEEP_MS);
+    if (unfinished) loop.callAgain(this.#channelSlot);
+    else if (this.#needsTick()) loop.timers.arm(this.#channelSlot, loop.nowMs + UPKEEP_MS);
   }
 
   /** Whether something has to be done soon even if no event comes. */
@@ -210,12 +219,72 @@ export class Worker implements Accepter, Handler {
       case "drain":
         this.#drain(order.deadlineMs);
         return;
+      case "explain":
+        this.#channel.send({ event: "explained", id: order.id, explained: explain(this.#tables, order) });
+        return;
+      case "prepare":
+        this.#prepare(order, fds);
+        return;
+      case "commit":
+        this.#commit(order.revision);
+        return;
+      case "abort":
+        this.#abort();
+        return;
       case "stop":
         this.#context.loop.stop();
         return;
       case "start":
         for (const fd of fds) closeFd(fd);
         return;
+    }
+  }
+
+  #prepare({ revision, fds: names }: Extract<WorkerOrder, { order: "prepare" }>, fds: number[]): void {
+    const began = performance.now();
+    this.#abort();
+    const listeners = names.flatMap((name, i) =>
+      name.startsWith("listener:") ? { name: name.slice("listener:".length), fd: fds[i]! } : []
+    );
+    try {
+      const change: WorkerChange = readJson(fds[names.indexOf("change")]!);
+      this.#prepared = { change: this.#tables.prepare(change), listeners, tookMs: performance.now() - began };
+      this.#channel.send({ event: "prepared", revision });
+    } catch (error) {
+      for (const { fd } of listeners) closeFd(fd);
+      const object = error instanceof ChangeRefused ? error.object : "change";
+      this.#channel.send({ event: "change_refused", revision, object, reason: (error as Error).message });
+    }
+  }
+
+  #commit(revision: number): void {
+    const began = performance.now();
+    const prepared = this.#prepared;
+    if (prepared?.change.change.revision !== revision) throw new Error(`commit of ${revision}, which was not prepared`);
+    this.#prepared = undefined;
+    this.#tables.commit(prepared.change);
+    const { settings, listenersRemoved } = prepared.change.change;
+    if (settings) {
+      this.#context.bodyBytesMax = settings.body_bytes;
+      this.#context.answers.setBodies(settings.answers);
+    }
+    for (const { name, fd } of prepared.listeners) this.#listen(name, fd);
+    for (const name of listenersRemoved) this.#closeListeners(name);
+    const pausedUs = Math.round((prepared.tookMs + performance.now() - began) * 1000);
+    this.#channel.send({ event: "committed", revision, hash: this.#tables.hash, pausedUs });
+  }
+
+  #abort(): void {
+    if (!this.#prepared) return;
+    this.#tables.discard(this.#prepared.change);
+    for (const { fd } of this.#prepared.listeners) closeFd(fd);
+    this.#prepared = undefined;
+  }
+
+  #closeListeners(name: string): void {
+    for (const listener of this.#listeners.filter((open) => open.name === name)) {
+      listener.close();
+      this.#listeners.splice(this.#listeners.indexOf(listener), 1);
     }
   }
 
@@ -234,10 +303,10 @@ export class Worker implements Accepter, Handler {
   #status(): WorkerStatus {
     const { buffers, pipes, upstreams, counters, answers, sessionsActive, streamsActive, draining } = this.#context;
     let idle = 0;
-    const seen = new Set(this.#tables.routes);
-    for (const cluster of seen) for (const backend of cluster.backends) idle += backend.idle;
+    for (const cluster of this.#tables.clusters.values()) for (const backend of cluster.backends) idle += backend.idle;
     return {
-      revision: this.#revision,
+      revision: this.#tables.revision,
+      hash: this.#tables.hash,
       draining,
       counters: {
         ...counters.all(),
@@ -252,4 +321,10 @@ export class Worker implements Accepter, Handler {
       },
     };
   }
+}
+
+function readJson<T>(fd: number): T {
+  const value = JSON.parse(new TextDecoder().decode(readWhole(fd)));
+  closeFd(fd);
+  return value;
 }

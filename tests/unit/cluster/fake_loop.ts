@@ -97,8 +97,11 @@ export function backendsOf({ weights = [1], idleMax = 8 }: ClusterShape) {
 
 export function makeCluster(fake: FakeLoop, shape: ClusterShape): Cluster {
   DRAINED.length = 0;
-  const cluster = new Cluster(optionsOf(shape), fake.context, (_, backend: Backend) => {
-    DRAINED.push(backend.endpoint.text);
+  const cluster = new Cluster(optionsOf(shape), fake.context, {
+    drained: (_, backend: Backend) => {
+      DRAINED.push(backend.endpoint.text);
+    },
+    standing: () => {},
   });
   cluster.configure(optionsOf(shape), backendsOf(shape));
   return cluster;

@@ -1,0 +1,266 @@
+// The lookup: one probe finds the host's record, and its two sets of depths say which prefixes of the path are worth a probe.
+// So the cost is that of reading the host and the path, plus a probe or two, however many rules there are; and a path of
+// thousands of segments costs no more probes than the host has rules of different depth.
+//
+// Nothing here allocates but a regular expression that has to be tried. Lookups do not nest, so they share scratch.
+
+import { type Condition, hasMethod } from "./conditions.ts";
+import { mix, nameKey, sameBytes } from "./hash.ts";
+import { pathText } from "./path_form.ts";
+import type { PathRegex } from "./path_regex.ts";
+import { RequestWalk } from "./request_walk.ts";
+import {
+  CANDIDATE,
+  depthBit,
+  HOST_ANY,
+  HOST_EXACT_DEPTHS,
+  HOST_NAME,
+  HOST_PATH_MASK,
+  HOST_PATHS,
+  HOST_PREFIX_DEPTHS,
+  HOST_REGEXES,
+  PATH_CANDIDATES,
+  PATH_EXACT_COUNT,
+  PATH_LENGTH,
+  PATH_PREFIX_COUNT,
+  pathTextAt,
+  REGEX_CANDIDATE,
+  type Tables,
+} from "./tables.ts";
+
+/** Headers of the request being routed; asked only when a candidate rule has header conditions. */
+export interface HeaderLookup {
+  /** True if a field with this lower-case name exists and (value is null or one of its values equals it exactly). */
+  has(name: string, value: string | null): boolean;
+}
+
+export class RouteLookup extends RequestWalk {
+  // What of the tables a lookup reads.
+  private words: Int32Array;
+  private chars: Uint8Array;
+  private hostSlots: Int32Array;
+  private anyHost = 0;
+  private readonly conditions: readonly (Condition | undefined)[];
+  private readonly regexes: readonly (PathRegex | undefined)[];
+
+  protected constructor(protected readonly tables: Tables) {
+    super();
+    this.words = tables.arena.words;
+    this.chars = tables.arena.chars;
+    this.hostSlots = tables.hosts.words;
+    this.conditions = tables.conditions.values;
+    this.regexes = tables.regexes.values;
+    this.adopt();
+  }
+
+  /** Reads the tables as they are now; to be called whenever they have changed. */
+  protected adopt(): void {
+    const { arena, hosts, anyHost, nameWeights, pathWeights, wildcardDepths, depths } = this.tables;
+    this.words = arena.words;
+    this.chars = arena.chars;
+    this.hostSlots = hosts.words;
+    this.anyHost = anyHost;
+    this.nameWeights = nameWeights;
+    this.pathWeights = pathWeights;
+    this.wildcardDepths = wildcardDepths;
+    this.setDepthMax(depths.length - 1);
+  }
+
+  /**
+   * Index of the rule that answers, or -1. The host may carry a port, capitals and a trailing dot; the path is without
+   * query. Allocates nothing unless a regular expression has to be tried.
+   */
+  lookup(
+    bytes: Uint8Array,
+    hostAt: number,
+    hostLength: number,
+    pathAt: number,
+    pathLength: number,
+    methodAt: number,
+    methodLength: number,
+    headers: HeaderLookup,
+  ): number {
+    this.readPath(bytes, pathAt, pathLength);
+    this.readHost(bytes, hostAt, hostLength);
+    for (let rank = this.suffixes + 1; rank >= 0; rank--) {
+      const host = this.hostOfRank(rank);
+      if (host === 0) continue;
+      const rule = this.ruleOfHost(host, bytes, methodAt, methodLength, headers);
+      if (rule >= 0) return rule;
+    }
+    return -1;
+  }
+
+  /** The record of the host that is considered at a rank: the exact name, its suffixes from the longest, any (0). */
+  private hostOfRank(rank: number): number {
+    if (rank > this.suffixes) {
+      return this.nameLength >= this.nameWeights.length ? 0 : this.findHost(0, this.nameAt, this.nameLength, 0);
+    }
+    if (rank === 0) return this.anyHost;
+    const at = this.nameStarts[rank]!;
+    return this.findHost(rank, at, this.nameAt + this.nameLength - at, 1);
+  }
+
+  private findHost(hashAt: number, at: number, length: number, kind: number): number {
+    const { words, hostSlots } = this;
+    const mask = hostSlots.length - 1;
+    const key = nameKey(this.nameHashes[hashAt]!, kind);
+    const head = 2 * length + kind;
+    for (let slot = (key << 1) & mask;; slot = (slot + 2) & mask) {
+      const host = hostSlots[slot + 1]!;
+      if (host === 0) return 0;
+      if (hostSlots[slot] === key && words[host] === head && this.isName(host, at, length)) return host;
+    }
+  }
+
+  private isName(host: number, at: number, length: number): boolean {
+    const { words, chars, name } = this;
+    if (sameBytes(words, host + HOST_NAME, name, at, length)) return true;
+    const known = 4 * (host + HOST_NAME);
+    for (let i = 0; i < length; i++) {
+      if (chars[known + i] !== lower(name[at + i]!)) return false;
+    }
+    return true;
+  }
+
+  /** The rule of a host that answers, or -1. */
+  private ruleOfHost(host: number, bytes: Uint8Array, methodAt: number, methodLength: number, h: HeaderLookup): number {
+    const { words, wholeDepth: depth } = this;
+    // No path has depth 0, which stands for one that no rule can name.
+    if (depth > 0 && (words[host + HOST_EXACT_DEPTHS]! & depthBit(depth)) !== 0) {
+      const record = this.findPath(host, depth);
+      if (record !== 0) {
+        const count = words[record + PATH_EXACT_COUNT]!;
+        const rule = this.firstOf(record + PATH_CANDIDATES, count, bytes, methodAt, methodLength, h);
+        if (rule >= 0) return rule;
+      }
+    }
+    const prefixDepths = words[host + HOST_PREFIX_DEPTHS]!;
+    if (prefixDepths !== 0) {
+      for (let d = this.deepest(prefixDepths); d > 0; d--) {
+        if ((prefixDepths & depthBit(d)) === 0) continue;
+        const record = this.findPath(host, d);
+        if (record === 0) continue;
+        const at = record + PATH_CANDIDATES + 2 * words[record + PATH_EXACT_COUNT]!;
+        const rule = this.firstOf(at, words[record + PATH_PREFIX_COUNT]!, bytes, methodAt, methodLength, h);
+        if (rule >= 0) return rule;
+      }
+    }
+    const regexes = words[host + HOST_REGEXES]!;
+    if (regexes !== 0) {
+      const rule = this.firstRegex(regexes, bytes, methodAt, methodLength, h);
+      if (rule >= 0) return rule;
+    }
+    const any = words[host + HOST_ANY]!;
+    return any === 0 ? -1 : this.firstOf(any + 1, words[any]!, bytes, methodAt, methodLength, h);
+  }
+
+  /** The deepest prefix of the path that a host with these depths may have. */
+  private deepest(depths: number): number {
+    const known = this.depth;
+    // Bit 31 stands for all that is deeper, so it bounds nothing.
+    const bound = depths < 0 ? known : 31 - Math.clz32(depths);
+    return known < bound ? known : bound;
+  }
+
+  /** The record in the table of a host of the prefix of the request's path that has this depth, or 0. */
+  private findPath(host: number, depth: number): number {
+    const { words, path, pathAt } = this;
+    const table = words[host + HOST_PATHS]!;
+    const mask = words[host + HOST_PATH_MASK]!;
+    const length = this.prefixEnds[depth]!;
+    const key = mix(this.prefixHashes[depth]!);
+    for (let slot = key & mask;; slot = (slot + 1) & mask) {
+      const at = table + 2 * slot;
+      const record = words[at + 1]!;
+      if (record === 0) return 0;
+      if (words[at] !== key || words[record + PATH_LENGTH] !== length) continue;
+      if (sameBytes(words, pathTextAt(words, record), path, pathAt, length)) return record;
+    }
+  }
+
+  /** The first of the candidates whose conditions hold, or -1. */
+  private firstOf(
+    at: number,
+    count: number,
+    bytes: Uint8Array,
+    methodAt: number,
+    methodLength: number,
+    headers: HeaderLookup,
+  ): number {
+    const { words } = this;
+    for (const end = at + 2 * count; at < end; at += 2) {
+      const condition = words[at + 1]!;
+      if (condition === 0 || this.holds(condition, bytes, methodAt, methodLength, headers)) return words[at]!;
+    }
+    return -1;
+  }
+
+  /** The first of the regular expressions that matches and whose conditions hold, or -1. */
+  private firstRegex(
+    list: number,
+    bytes: Uint8Array,
+    methodAt: number,
+    methodLength: number,
+    headers: HeaderLookup,
+  ): number {
+    const { words, path, pathAt, pathLength } = this;
+    let text: string | null = null;
+    const end = list + 1 + 3 * words[list]!;
+    for (let at = list + 1; at < end; at += 3) {
+      const condition = words[at + 1]!;
+      if (condition !== 0 && !this.holds(condition, bytes, methodAt, methodLength, headers)) continue;
+      const regex = this.regexes[words[at + 2]!]!;
+      if (!regex.mayMatch(path, pathAt, pathLength)) continue;
+      text ??= pathText(path, pathAt, pathLength);
+      if (regex.matches(text)) return words[at]!;
+    }
+    return -1;
+  }
+
+  private holds(
+    condition: number,
+    bytes: Uint8Array,
+    methodAt: number,
+    methodLength: number,
+    headers: HeaderLookup,
+  ): boolean {
+    const { methods, headers: asked } = this.conditions[condition]!;
+    if (methods.length > 0 && !hasMethod(methods, bytes, methodAt, methodLength)) return false;
+    for (let i = 0; i < asked.length; i++) {
+      const header = asked[i]!;
+      if (!headers.has(header.name, header.value)) return false;
+    }
+    return true;
+  }
+
+  /** The rules of the hosts and paths that fit, in the order in which a lookup tries them. */
+  protected *candidates(): Generator<number> {
+    const { words, depth, wholeDepth } = this;
+    for (let rank = this.suffixes + 1; rank >= 0; rank--) {
+      const host = this.hostOfRank(rank);
+      if (host === 0) continue;
+      const exact = wholeDepth > 0 ? this.findPath(host, wholeDepth) : 0;
+      if (exact !== 0) yield* this.listed(exact + PATH_CANDIDATES, words[exact + PATH_EXACT_COUNT]!, CANDIDATE);
+      for (let d = depth; d > 0; d--) {
+        const record = this.findPath(host, d);
+        if (record === 0) continue;
+        const at = record + PATH_CANDIDATES + CANDIDATE * words[record + PATH_EXACT_COUNT]!;
+        yield* this.listed(at, words[record + PATH_PREFIX_COUNT]!, CANDIDATE);
+      }
+      const regexes = words[host + HOST_REGEXES]!;
+      if (regexes !== 0) yield* this.listed(regexes + 1, words[regexes]!, REGEX_CANDIDATE);
+      const any = words[host + HOST_ANY]!;
+      if (any !== 0) yield* this.listed(any + 1, words[any]!, CANDIDATE);
+    }
+  }
+
+  private *listed(at: number, count: number, stride: number): Generator<number> {
+    for (let i = 0; i < count; i++) yield this.words[at + stride * i]!;
+  }
+}
+
+/** Lower case of a byte. */
+function lower(byte: number): number {
+  return byte >= 0x41 && byte <= 0x5a ? byte | 0x20 : byte;
+}

@@ -1,0 +1,185 @@
+// What a worker serves by: clusters by name, routes by number, the router, and the settings that can change. A change is
+// prepared first (all that can be refused is done, nothing is served by it), then committed: a few assignments.
+//
+// Streams hold on to their cluster and backend, so what they carry ends as it began; only what comes next is different.
+
+import type { ClusterState, RouteState, State } from "../config/state.ts";
+import { ServedHash } from "../config/served_hash.ts";
+import { type Network, networkContains, parseNetwork } from "../config/networks.ts";
+import { type BackendOptions, Cluster, type ClusterOptions, type ClusterWatcher } from "../cluster/cluster.ts";
+import type { UpstreamContext } from "../cluster/upstream.ts";
+import { parseEndpoint } from "../net/endpoint.ts";
+import type { Timeouts } from "../proxy/context.ts";
+import { type PreparedChange, RouteError, Router } from "../routing/router.ts";
+import type { LiveSettings, Resolved, WorkerChange, WorkerSnapshot } from "./protocol.ts";
+
+/** What of a change cannot be served, and why. */
+export class ChangeRefused extends Error {
+  override name = "ChangeRefused";
+  constructor(readonly object: string, reason: string) {
+    super(reason);
+  }
+}
+
+/** A change that waits to be committed. */
+export interface Prepared {
+  change: WorkerChange;
+  clusters: Map<string, { options: ClusterOptions; backends: BackendOptions[] } | null>;
+  router: PreparedChange;
+  trusted: Network[] | undefined;
+}
+
+export class Tables {
+  readonly router: Router;
+  /** By route number, as the router gives it. */
+  readonly routes: Cluster[] = [];
+  readonly takesConnect: boolean[] = [];
+  readonly timeouts: Timeouts;
+  readonly clusters = new Map<string, Cluster>();
+  trusted: Network[] = [];
+  revision: number;
+  readonly #hash = new ServedHash();
+
+  constructor(
+    { state, resolved, routeIds, revision }: WorkerSnapshot,
+    private readonly upstreams: UpstreamContext,
+    private readonly watcher: ClusterWatcher,
+  ) {
+    this.router = Router.compile([]);
+    this.timeouts = timeoutsOf(state.timeouts);
+    this.revision = revision - 1;
+    const routes = state.routes.map((route, index) => ({ id: routeIds[index]!, route }));
+    const settings = liveSettings(state);
+    this.commit(this.prepare({ revision, settings, clusters: state.clusters, resolved, routes, listenersRemoved: [] }));
+  }
+
+  /** Throws ChangeRefused, and then nothing has changed. */
+  prepare(change: WorkerChange): Prepared {
+    const clusters: Prepared["clusters"] = new Map();
+    for (const [name, state] of Object.entries(change.clusters)) {
+      clusters.set(name, state && this.#prepareCluster(name, state, change.resolved));
+    }
+    for (const { id, route } of change.routes) {
+      const exists = route === null ||
+        (clusters.has(route.cluster) ? clusters.get(route.cluster) : this.clusters.has(route.cluster));
+      if (!exists) {
+        throw new ChangeRefused(`route ${id}`, `its cluster ${JSON.stringify(route.cluster)} does not exist`);
+      }
+    }
+    return {
+      change,
+      clusters,
+      router: this.#prepareRoutes(change),
+      trusted: change.settings?.trusted_proxies.map(parseNetwork),
+    };
+  }
+
+  #prepareCluster(name: string, state: ClusterState, resolved: Resolved) {
+    try {
+      return { options: clusterOptions(name, state), backends: backendOptions(state, resolved) };
+    } catch (error) {
+      throw new ChangeRefused(`cluster ${name}`, (error as Error).message);
+    }
+  }
+
+  #prepareRoutes(change: WorkerChange): PreparedChange {
+    try {
+      return this.router.prepare(change.routes.map(({ id, route }) => ({ id, rule: route })));
+    } catch (error) {
+      if (!(error instanceof RouteError)) throw error;
+      const route = change.routes.find(({ id }) => id === error.rule)?.route;
+      throw new ChangeRefused(route ? `route ${routeText(route)}` : `route ${error.rule}`, error.reason);
+    }
+  }
+
+  commit({ change, clusters, router, trusted }: Prepared): void {
+    for (const [name, next] of clusters) {
+      if (next) this.#cluster(name, next.options).configure(next.options, next.backends);
+    }
+    for (const { id, route } of change.routes) {
+      if (route) this.routes[id] = this.clusters.get(route.cluster)!;
+      this.takesConnect[id] = route !== null && route.methods.includes("CONNECT");
+    }
+    this.router.commit(router);
+    for (const [name, state] of Object.entries(change.clusters)) this.#hash.setCluster(name, state);
+    for (const { id, route } of change.routes) this.#hash.setRoute(id, route);
+    for (const [name, next] of clusters) if (!next) this.#removeCluster(name);
+    if (change.settings) Object.assign(this.timeouts, timeoutsOf(change.settings.timeouts));
+    if (trusted) this.trusted = trusted;
+    this.revision = change.revision;
+  }
+
+  /** Gives up what was prepared. */
+  discard({ router }: Prepared): void {
+    this.router.discard(router);
+  }
+
+  /** Of the clusters and routes that are served by now. */
+  get hash(): string {
+    return this.#hash.toString();
+  }
+
+  #cluster(name: string, options: ClusterOptions): Cluster {
+    let cluster = this.clusters.get(name);
+    if (!cluster) this.clusters.set(name, cluster = new Cluster(options, this.upstreams, this.watcher));
+    return cluster;
+  }
+
+  #removeCluster(name: string): void {
+    const cluster = this.clusters.get(name);
+    if (!cluster) return;
+    this.clusters.delete(name);
+    cluster.configure(cluster.options, []);
+  }
+}
+
+export function liveSettings({ timeouts, trusted_proxies, answers, limits }: State): LiveSettings {
+  return { timeouts, trusted_proxies, answers, body_bytes: limits.body_bytes };
+}
+
+function timeoutsOf({ request_header, request_body, idle, write, tunnel }: State["timeouts"]): Timeouts {
+  return {
+    requestHeaderMs: request_header,
+    requestBodyMs: request_body,
+    idleMs: idle,
+    writeMs: write,
+    tunnelMs: tunnel,
+  };
+}
+
+function clusterOptions(name: string, { balance, pool, timeouts }: ClusterState): ClusterOptions {
+  return {
+    name,
+    balance,
+    connectionsMax: pool.connections,
+    connectTimeoutMs: timeouts.connect,
+    responseTimeoutMs: timeouts.response,
+  };
+}
+
+function backendOptions({ backends, pool }: ClusterState, resolved: Resolved): BackendOptions[] {
+  return backends.flatMap(({ address, weight }) =>
+    (resolved[address] ?? [address]).map((text) => ({
+      endpoint: parseEndpoint(text),
+      weight,
+      idleMax: pool.idle,
+      idleTimeoutMs: pool.idle_timeout,
+    }))
+  );
+}
+
+function routeText({ host, path, methods }: RouteState): string {
+  return [host || "*", path || "/*", ...methods].join(" ");
+}
+
+/** Whether the peer whose socket address (struct sockaddr) lies at `at` is in one of the networks. */
+export function isTrusted(trusted: readonly Network[], memory: Uint8Array, at: number): boolean {
+  if (trusted.length === 0) return false;
+  const family = memory[at]!;
+  if (family === 10) return trusted.some((network) => networkContains(network, memory, at + 8));
+  if (family !== 2) return false;
+  mapped.set(memory.subarray(at + 4, at + 8), 12);
+  return trusted.some((network) => networkContains(network, mapped));
+}
+
+const mapped = new Uint8Array(16).fill(0xff, 10, 12);
