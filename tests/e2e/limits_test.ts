@@ -201,6 +201,7 @@ few("connections: one too many waits, and is served when another ends", async (s
   assertEquals([late.length, late.end], [0, "open"]);
   held[0]!.destroy();
   assertEquals(toText((await readMessage(late)).body), "/late");
+  assert((await stage.gained()).of("connections.paused") >= 1);
   for (const client of held) client.destroy();
 });
 
@@ -284,6 +285,7 @@ scarce("buffers: clients that hold them all with half heads make others wait, no
   using client = await stage.connect();
   await client.write(get("/patient"));
   assertEquals(toText((await readMessage(client, {}, 8_000)).body), "/patient");
+  assert((await stage.gained()).of("buffers.waits") >= 1);
   for (const holder of holders) holder.destroy();
 });
 

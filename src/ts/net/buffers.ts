@@ -24,6 +24,8 @@ export class Buffers {
   /** How many bytes may be received into one buffer. */
   readonly capacity: number;
   readonly count: number;
+  /** How often somebody had to wait for a buffer. */
+  waits = 0;
   readonly #loop: EventLoop;
   readonly #stack: Int32Array;
   #free: number;
@@ -75,6 +77,7 @@ export class Buffers {
   wait(slot: number): void {
     if (this.#isWaiting[slot]) return;
     this.#isWaiting[slot] = 1;
+    this.waits++;
     this.#waiting[(this.#waitingHead + this.#waitingCount++) % this.#waiting.length] = slot;
   }
 

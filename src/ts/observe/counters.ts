@@ -3,6 +3,8 @@
 
 const COUNTERS = [
   "connections.accepted",
+  /** Times that accepting stopped because limits.connections was reached. */
+  "connections.paused",
   "requests",
   "responses.1xx",
   "responses.2xx",

@@ -33,6 +33,7 @@ const UPKEEP_BYTES = 32 << 20;
 /** What of a turn the router may take to regain memory that changes left behind. */
 const MAINTAIN_MS = 0.5;
 const ACCEPTED = Counters.index("connections.accepted");
+const PAUSED = Counters.index("connections.paused");
 
 export class Worker implements Accepter, Handler {
   readonly #channel: Channel;
@@ -140,8 +141,10 @@ export class Worker implements Accepter, Handler {
   }
 
   mayAccept(): boolean {
-    this.#full = this.#context.sessionsActive >= this.#connectionsMax;
-    return !this.#full;
+    const full = this.#context.sessionsActive >= this.#connectionsMax;
+    if (full && !this.#full) this.#context.counters.add(PAUSED, 1);
+    this.#full = full;
+    return !full;
   }
 
   accepted(fd: number, listener: Listener): void {
@@ -317,6 +320,7 @@ export class Worker implements Accepter, Handler {
         "upstreams.idle": idle,
         "buffers.used": buffers.used,
         "buffers.count": buffers.count,
+        "buffers.waits": buffers.waits,
         "pipes.used": pipes.used,
       },
     };
