@@ -1,25 +1,42 @@
-// Bundles the program for the single binary: src/ts/main.ts and all it imports, with dist/core.wasm inside, as one text
-// that `deno eval` or `deno compile` runs as it is.
+// Bundles the program for the single binary: src/ts/main.ts and all it imports, and dist/core.wasm.
 //
-// The text is main.ts, and what it imports dynamically as texts that are evaluated when they are reached: one for each folder
-// it imports from, so the commands together, the worker by itself, each bundled by itself (`deno bundle`). As texts, because
-// Deno analyses the modules it loads for their imports, which costs 90 ms for 750 KB where its result cannot be cached (no HOME,
-// a read-only system), and a text costs a tenth of that. The worker apart, because then it compiles none of the commands'
-// code, and because its constants stay constants: code behind a dynamic import inside one bundle is wrapped in a function that
-// assigns them as variables. Among the commands a dynamic import stays lazy in that way: its code runs when it is first
-// reached. What two texts import is in both, each with its own module state.
+// The bundler (`deno bundle`) splits the program where it imports dynamically, so that a process reads and compiles only the
+// chunks that it runs: a worker nothing of the commands, a command nothing of the worker, nobody the regular expressions of
+// routes where there are none. Of the chunks only the entry, a few KB, is a module that Deno loads; the others are functions in
+// texts that the entry gets by number, and V8 compiles them (scripts/chunk.ts says why). What two chunks share is in a third,
+// once, so that each module has one state.
 //
-// What the sources keep to: main.ts imports by `import("literal")` alone, nothing but main.ts awaits at the top level or needs
-// `import.meta` to start. They see the constant KAKEHI_CORE_BASE64, which is not declared when they run as a script.
+// Texts and WebAssembly are either part of the entry (`wholeModule`: one file that runs by itself, for `deno compile`), or one
+// block of bytes that it reads from the executable (`blockModule`, for scripts/elf.ts).
+//
+// What the sources keep to: dynamic imports are literal, nothing but main.ts awaits at the top level or needs `import.meta` to
+// start, and no exported variable is assigned after its module has run. They see the function KAKEHI_CORE, which gives the
+// WebAssembly and is not declared when they run as a script.
 
+import { basename } from "node:path";
 import { fileURLToPath } from "node:url";
-import { dirname, join } from "node:path";
-import { findImports } from "./source_words.ts";
+import {
+  type Chunk,
+  chunkFunction,
+  entryCode,
+  importedChunks,
+  LAZY_PACKAGES,
+  PARAMETERS,
+  reachedChunks,
+} from "./chunk.ts";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 
 export interface BundleSources {
   main: string;
+  core: Uint8Array;
+}
+
+export interface Program {
+  /** Module code that runs with the PARAMETERS of chunks in scope. */
+  entry: string;
+  /** A function each, by their numbers. */
+  chunks: string[];
   core: Uint8Array;
 }
 
@@ -35,90 +52,139 @@ export async function projectSources(): Promise<BundleSources> {
   return { main: `${ROOT}src/ts/main.ts`, core };
 }
 
-/** One ES module as text that imports nothing but the runtime's own modules. Same sources, same text. */
-export async function bundle({ main, core }: BundleSources): Promise<string> {
-  const imported = lazyImportsOf(main, await Deno.readTextFile(main));
-  const folders = Object.values(Object.groupBy(imported, dirname)) as string[][];
-  const drafts = await Deno.makeTempDir({ prefix: "kakehi-bundle-" });
+/** Same sources, same program, wherever they lie. */
+export async function bundle({ main, core }: BundleSources): Promise<Program> {
+  const folder = await Deno.makeTempDir({ prefix: "kakehi-bundle-" });
   try {
-    const bundled = await Promise.allSettled([
-      runBundler(main, "esm", `${drafts}/main.js`, imported),
-      ...folders.map((paths, i) => bundleProgram(paths, `${drafts}/${i}`)),
+    const more = ["--code-splitting", ...LAZY_PACKAGES.map((name) => `--external=${name}`)];
+    const [written, ...packages] = await Promise.all([
+      runBundler(main, `${folder}/main`, more),
+      ...LAZY_PACKAGES.map((name) => bundlePackage(name, folder)),
     ]);
-    const [entry = "", ...programs] = bundled.map((result) => {
-      if (result.status === "rejected") throw result.reason;
-      return result.value;
-    });
-    const text = joinPrograms(redirectImports(entry, folders), programs, core.toBase64());
-    if (text.includes("\0")) throw new Error("the bundle contains a NUL, with which the binary's text would end");
-    return text;
+    const [entry, ...chunks] = [...inOrder(written!, basename(main, ".ts") + ".js"), ...packages.flat()];
+    const numberOf = (name: string) => {
+      const number = chunks.findIndex((chunk) => chunk.name === name);
+      if (number < 0) throw new Error(`a chunk of the bundle imports ${name}, which is no other chunk`);
+      return number;
+    };
+    refuseCycles(chunks, numberOf);
+    return { entry: entryCode(entry!, numberOf), chunks: chunks.map((chunk) => chunkFunction(chunk, numberOf)), core };
   } finally {
-    await Deno.remove(drafts, { recursive: true });
+    await Deno.remove(folder, { recursive: true });
   }
 }
 
-function lazyImportsOf(file: string, source: string): string[] {
-  const paths = findImports(source).filter(({ lazy }) => lazy).map(({ specifier }) => join(dirname(file), specifier));
-  return [...new Set(paths)];
+/** The entry, then the others in the order in which they are reached from it; their names have no order that stays. */
+function inOrder(chunks: Chunk[], entryName: string): Chunk[] {
+  const byName = new Map(chunks.map((chunk) => [chunk.name, chunk]));
+  const ordered = new Set([entryName]);
+  for (const name of ordered) {
+    const chunk = byName.get(name);
+    if (!chunk) throw new Error(`the bundler made no ${name}`);
+    for (const reached of reachedChunks(chunk)) ordered.add(reached);
+  }
+  return [...ordered].map((name) => byName.get(name)!);
 }
 
-/** A program whose `exports.modules[i]()` gives the module `paths[i]`, run when it is first asked for. */
-async function bundleProgram(paths: string[], draft: string): Promise<string> {
-  // A program of one module is that module, run at once: only so are its constants left as they are.
-  const source = paths.length === 1
-    ? `import * as only from ${JSON.stringify(paths[0])};\nexport const modules = [() => only];\n`
-    : `export const modules = [${paths.map((path) => `() => import(${JSON.stringify(path)})`)}];\n`;
-  await Deno.writeTextFile(`${draft}.ts`, source);
-  return await runBundler(`${draft}.ts`, "cjs", `${draft}.js`);
+async function bundlePackage(name: string, folder: string): Promise<Chunk[]> {
+  const source = `${folder}/${name}.ts`;
+  await Deno.writeTextFile(source, `export * from ${JSON.stringify(name)};\n`);
+  return await runBundler(source, `${folder}/${name}`, []);
 }
 
-async function runBundler(entry: string, format: "esm" | "cjs", output: string, external: string[] = []) {
-  const flags = ["--quiet", "--minify", "--keep-names", "--platform", "deno", "--format", format, "--output", output];
+/** The files that the bundler makes of one. */
+async function runBundler(main: string, output: string, more: string[]): Promise<Chunk[]> {
+  // For the browser, because packages have a form for it that asks nothing of node; modules of node stay imports.
+  const format = ["--minify", "--keep-names", "--platform", "browser", "--format", "esm", ...more];
   const { success, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["bundle", ...flags, ...external.map((path) => `--external=${path}`), entry],
+    args: ["bundle", "--quiet", ...format, "--outdir", output, main],
     cwd: ROOT, // Where deno.json says what the imported names mean.
     env: { NO_COLOR: "1" },
     stdout: "null",
     stderr: "piped",
   }).output();
-  if (!success) throw new Error(`deno bundle ${entry} failed:\n${new TextDecoder().decode(stderr)}`);
-  return await Deno.readTextFile(output);
+  if (!success) throw new Error(`deno bundle ${main} failed:\n${new TextDecoder().decode(stderr)}`);
+  return [...Deno.readDirSync(output)].map(({ name }) => ({ name, text: Deno.readTextFileSync(`${output}/${name}`) }));
 }
 
-/** The `import()`s that the bundler was told to leave become calls that give a module of a program. */
-function redirectImports(entry: string, folders: string[][]): string {
-  return entry.replaceAll(/\bimport\("([^"]*)"\)/g, (_, specifier: string) => {
-    // The bundler leaves some specifiers as they are written and makes others absolute.
-    const end = specifier.replace(/^(\.\.?\/)+/, "/");
-    for (const [program, paths] of folders.entries()) {
-      const module = paths.findIndex((path) => path.endsWith(end));
-      if (module >= 0) return `kakehiProgram(${program}, ${module})`;
+/** Chunks run one after the other, each before those that import it: that order must exist. */
+function refuseCycles(chunks: Chunk[], numberOf: (name: string) => number): void {
+  const done = new Set<number>();
+  const visit = (number: number, path: number[]) => {
+    if (path.includes(number)) {
+      const names = [...path, number].map((at) => chunks[at]!.name).join(" → ");
+      throw new Error(`chunks of the bundle import each other: ${names}`);
     }
-    throw new Error(`the bundled main imports ${specifier}, which its source does not`);
-  });
+    if (done.has(number)) return;
+    for (const name of importedChunks(chunks[number]!)) visit(numberOf(name), [...path, number]);
+    done.add(number);
+  };
+  for (const number of chunks.keys()) visit(number, []);
 }
 
-const PARAMETERS = ["exports", "require", "KAKEHI_CORE_BASE64"];
-
-function joinPrograms(entry: string, programs: string[], core: string): string {
-  const texts = programs.map((program, i) =>
-    JSON.stringify(
-      `(function(${PARAMETERS}){const module={exports};${program}\nreturn module.exports})\n//# sourceURL=kakehi/${i}.js`,
-    )
-  );
-  return `const kakehiPrograms = [${texts.join(",\n")}];
-const kakehiLoaded = [];
-async function kakehiProgram(program, module) {
-  const require = (id) => globalThis.process.getBuiltinModule(id);
-  kakehiLoaded[program] ??= (0, eval)(kakehiPrograms[program])({}, require, "${core}");
-  return await kakehiLoaded[program].modules[module]();
+/** Declares the parameters of chunks; `kakehiText` and `KAKEHI_CORE` come from what is put before it. */
+const LOADER = `const kakehiLoaded = [];
+const kakehiBuiltin = (name) => globalThis.process.getBuiltinModule(name);
+const kakehiImport = async (chunk) => kakehiLoad(chunk);
+function kakehiLoad(chunk) {
+  return kakehiLoaded[chunk] ??= (0, eval)(kakehiText(chunk))(${PARAMETERS});
 }
-${entry}`;
+// The text is read now: who needs it later may no longer open files.
+function kakehiLater(chunk, name) {
+  const text = kakehiText(chunk);
+  const get = (_, key) => (kakehiLoaded[chunk] ??= (0, eval)(text)(${PARAMETERS}))[name][key];
+  return new Proxy({}, { get });
+}
+`;
+
+/** The whole program as one module. */
+export function wholeModule({ entry, chunks, core }: Program): string {
+  return `const kakehiChunks = [${chunks.map((chunk) => JSON.stringify(chunk)).join(",\n")}];
+const kakehiText = (chunk) => kakehiChunks[chunk];
+const KAKEHI_CORE = () => Uint8Array.fromBase64("${core.toBase64()}");
+${LOADER}${entry}`;
+}
+
+/** Chunks and WebAssembly one behind the other. */
+export function blockOf({ chunks, core }: Program): Uint8Array<ArrayBuffer> {
+  const encoder = new TextEncoder();
+  const parts = [...chunks.map((chunk) => encoder.encode(chunk)), core];
+  const block = new Uint8Array(parts.reduce((size, part) => size + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    block.set(part, at);
+    at += part.length;
+  }
+  return block;
+}
+
+/** The entry as a module that finds everything else in the file it runs from, where `blockOf` the program lies at `at`. */
+export function blockModule({ entry, chunks, core }: Program, at: number): string {
+  const encoder = new TextEncoder();
+  const sizes = [...chunks.map((chunk) => encoder.encode(chunk).length), core.length];
+  return `const kakehiSizes = [${sizes}];
+function kakehiBytes(part) {
+  const bytes = new Uint8Array(kakehiSizes[part]);
+  const file = Deno.openSync("/proc/self/exe");
+  try {
+    file.seekSync(kakehiSizes.slice(0, part).reduce((at, size) => at + size, ${at}), 0);
+    for (let done = 0; done < bytes.length;) {
+      const count = file.readSync(bytes.subarray(done));
+      if (!count) throw new Error("the executable ends before the program in it");
+      done += count;
+    }
+  } finally {
+    file.close();
+  }
+  return bytes;
+}
+const kakehiText = (chunk) => new TextDecoder().decode(kakehiBytes(chunk));
+const KAKEHI_CORE = () => kakehiBytes(${chunks.length});
+${LOADER}${entry}`;
 }
 
 if (import.meta.main) {
-  const sources = await projectSources();
-  const text = await bundle(sources);
+  const text = wholeModule(await bundle(await projectSources()));
   await Deno.writeTextFile(`${ROOT}dist/kakehi.js`, text);
-  console.log(`dist/kakehi.js: ${text.length} bytes, ${sources.core.length} of them WebAssembly before base64`);
+  console.log(`dist/kakehi.js: ${text.length} bytes`);
 }

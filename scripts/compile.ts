@@ -6,8 +6,8 @@
 
 import { parseArgs } from "node:util";
 import { dirname, resolve } from "node:path";
-import { bundle, projectSources } from "./bundle.ts";
-import { embedLaunch, type Launch } from "./elf.ts";
+import { blockModule, blockOf, bundle, type Program, projectSources, wholeModule } from "./bundle.ts";
+import { blockOffset, embedLaunch, type Launch } from "./elf.ts";
 
 /** Longer than the download of the base executable takes on a slow line. */
 const DENO_COMPILE_LIMIT_MS = 300_000;
@@ -22,20 +22,33 @@ const VERSION_LIMIT_MS = 20_000;
  * log it would complain of that on a terminal.
  */
 export function launchOf(program: string): Launch {
-  const flags = ["--no-config", "--no-lock", "--no-remote", "--no-npm", "--ext=mjs"];
+  const flags = [
+    "--allow-all",
+    "--no-prompt",
+    "--no-config",
+    "--no-lock",
+    "--no-remote",
+    "--no-npm",
+    "--no-code-cache",
+  ];
   return {
     // The first word is fixed: Deno takes other roles when it is started under certain names.
-    command: ["kakehi", "eval", ...flags, program],
-    environment: ["DENO_DIR=/dev/null/kakehi", "DENO_LOG=info,deno::cache=off", "DENO_NO_PACKAGE_JSON=1"],
+    command: ["kakehi", "run", ...flags, `data:text/javascript;base64,${new TextEncoder().encode(program).toBase64()}`],
+    environment: [
+      "DENO_DIR=/dev/null/kakehi",
+      "DENO_LOG=info,deno::cache=off",
+      "DENO_NO_PACKAGE_JSON=1",
+      "DENO_NO_UPDATE_CHECK=1",
+    ],
   };
 }
 
 /** Runs `deno compile`; gives the reason where it did not work. */
-async function denoCompile(program: string, output: string): Promise<string | undefined> {
+async function denoCompile(program: Program, output: string): Promise<string | undefined> {
   const folder = await Deno.makeTempDir({ prefix: "kakehi-compile-" });
   try {
     const source = `${folder}/kakehi.mjs`;
-    await Deno.writeTextFile(source, program);
+    await Deno.writeTextFile(source, wholeModule(program));
     const rights = ["--allow-all", "--no-prompt"];
     const flags = ["--no-config", "--no-lock", "--no-npm", "--no-check", "--no-code-cache", ...rights];
     const child = new Deno.Command(Deno.execPath(), {
@@ -91,14 +104,15 @@ async function answers(address: string): Promise<boolean> {
   }
 }
 
-async function elfCompile(program: string, output: string): Promise<void> {
+async function elfCompile(program: Program, output: string): Promise<void> {
   if (Deno.build.os !== "linux" || Deno.build.arch !== "x86_64") {
     throw new Error(
       `no single binary for ${Deno.build.os} on ${Deno.build.arch} without deno compile: its other method is for linux on x86_64`,
     );
   }
   const base = await Deno.readFile(Deno.execPath());
-  await Deno.writeFile(output, embedLaunch(base, launchOf(program)));
+  const launch = launchOf(blockModule(program, blockOffset(base)));
+  await Deno.writeFile(output, embedLaunch(base, launch, blockOf(program)));
 }
 
 /** Starts the binary once and compares the version it prints. */
@@ -132,7 +146,9 @@ async function compile(output: string): Promise<void> {
     }
     await Deno.rename(draft, output);
     const { size } = await Deno.stat(output);
-    console.log(`${output}: kakehi ${version}, ${size} bytes, ${program.length} of them the program (${method})`);
+    console.log(
+      `${output}: kakehi ${version}, ${size} bytes, ${blockOf(program).length} of them the program (${method})`,
+    );
   } finally {
     await Deno.remove(folder, { recursive: true });
   }

@@ -54,12 +54,20 @@ interface Elf {
   headers: ProgramHeader[];
 }
 
-/** The bytes of an executable that runs `launch` in `base`. Same input, same bytes. Throws where `base` cannot carry it. */
-export function embedLaunch(base: Uint8Array, launch: Launch): Uint8Array {
+/** Where in the written file the block of `embedLaunch` lies. */
+export function blockOffset(base: Uint8Array): number {
+  return alignUp(base.length, PAGE_SIZE);
+}
+
+/**
+ * The bytes of an executable that runs `launch` in `base`, and carries `block`, which nothing loads, at `blockOffset(base)`.
+ * Same input, same bytes. Throws where `base` cannot carry it.
+ */
+export function embedLaunch(base: Uint8Array, launch: Launch, block = new Uint8Array(0)): Uint8Array {
   const elf = readElf(base);
   const noteIndex = elf.headers.findIndex((header) => header.type === PT_NOTE);
   if (noteIndex < 0) throw new Error("the base executable has no PT_NOTE program header to give up for the program");
-  const fileOffset = alignUp(base.length, PAGE_SIZE);
+  const fileOffset = alignUp(blockOffset(base) + block.length, PAGE_SIZE);
   const address = segmentAddress(elf.headers);
   const segment = entryCode({
     address,
@@ -80,6 +88,7 @@ export function embedLaunch(base: Uint8Array, launch: Launch): Uint8Array {
 
   const out = new Uint8Array(fileOffset + segment.length);
   out.set(base);
+  out.set(block, blockOffset(base));
   out.set(segment, fileOffset);
   const view = new DataView(out.buffer);
   view.setBigUint64(24, address, true);

@@ -2,10 +2,10 @@
 // are what scripts/build_wasm.ts wrote.
 
 /** Set by scripts/bundle.ts in the single binary. */
-declare const KAKEHI_CORE_BASE64: string | undefined;
+declare const KAKEHI_CORE: (() => Uint8Array<ArrayBuffer>) | undefined;
 
 export function loadCore(): Uint8Array<ArrayBuffer> {
-  if (typeof KAKEHI_CORE_BASE64 !== "undefined") return decodeBase64(KAKEHI_CORE_BASE64);
+  if (typeof KAKEHI_CORE !== "undefined") return KAKEHI_CORE();
   const path = new URL("../../dist/core.wasm", import.meta.url);
   try {
     return Deno.readFileSync(path);
@@ -13,8 +13,4 @@ export function loadCore(): Uint8Array<ArrayBuffer> {
     if (error instanceof Deno.errors.NotFound) throw new Error("dist/core.wasm is missing: run `deno task build`");
     throw error;
   }
-}
-
-function decodeBase64(text: string): Uint8Array<ArrayBuffer> {
-  return Uint8Array.from(atob(text), (char) => char.charCodeAt(0));
 }

@@ -98,5 +98,6 @@ export function runTestWorker(channelFd: number): Promise<never> {
     });
     if (!open) Deno.exit(0);
   });
+  channel.send({ event: "loaded" });
   return new Promise(() => {});
 }

@@ -1,18 +1,19 @@
-// The state that `start` serves, from its file or from the demonstration's text. Whoever imports this loads the checker of the
-// configuration, which is the larger half of starting up.
+// The state that `start` serves, from its file or from the demonstration. Checking one is half of what starting up costs, the
+// YAML parser more than half of that: it is loaded for a file only.
 
-import { type Loaded, loadState, loadStateFile } from "../config/parse.ts";
+import { checkState, type Loaded } from "../config/check_state.ts";
 import { formatErrors } from "../config/problem.ts";
-import type { State } from "../config/mod.ts";
+import type { State } from "../config/state.ts";
 
 /** Reads a file; throws with all errors, a line each. */
 export async function loadFile(file: string): Promise<State> {
+  const { loadStateFile } = await import("../config/parse.ts");
   return stateOf(await loadStateFile(file));
 }
 
-/** Reads a configuration that is part of the program. */
-export function loadText(text: string, name: string): State {
-  return stateOf(loadState(text, name));
+/** Checks a configuration that is part of the program, in the form of the file. */
+export function loadValue(value: unknown, name: string): State {
+  return stateOf(checkState(value, name));
 }
 
 function stateOf(loaded: Loaded): State {

@@ -21,7 +21,7 @@ export async function run(args: string[], json: boolean): Promise<number> {
   const demo = file === "" ? startDemoBackend() : undefined;
   try {
     const { serve } = await import("../control/serve.ts");
-    const { loadFile, loadText } = await import("./load.ts");
+    const { loadFile, loadValue } = await import("./load.ts");
     await serve({
       poller,
       log,
@@ -29,7 +29,7 @@ export async function run(args: string[], json: boolean): Promise<number> {
       first,
       source: file,
       socket: options.values["socket"] ?? "",
-      load: async () => demo ? loadText(demoConfiguration(demo.address), "demonstration") : await loadFile(file),
+      load: async () => demo ? loadValue(demoConfiguration(demo.address), "demonstration") : await loadFile(file),
       onReady: (listeners) => {
         if (json) printJson({ listening: listeners.map(({ name, address }) => ({ name, address })), pid: Deno.pid });
         else if (demo) print(demoInstructions(listeners[0]!.address));

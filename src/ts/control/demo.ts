@@ -1,17 +1,13 @@
 // What `start` serves without a file: one listener, one cluster, and a backend inside main that describes each request as it
 // arrived there, so that a newcomer sees what a proxy does to it.
 
-/** The configuration of the demonstration, given the address of its backend. */
-export function demoConfiguration(backend: string, port = 8080): string {
-  return `
-listeners:
-  demo: { address: "0.0.0.0:${port}", protocol: http }
-clusters:
-  demo:
-    backends: ["${backend}"]
-routes:
-  - { cluster: demo }
-`;
+/** The configuration of the demonstration, in the form of a file, given the address of its backend. */
+export function demoConfiguration(backend: string, port = 8080): object {
+  return {
+    listeners: { demo: { address: `0.0.0.0:${port}` } },
+    clusters: { demo: { backends: [backend] } },
+    routes: [{ cluster: "demo" }],
+  };
 }
 
 export interface DemoBackend {

@@ -4,8 +4,8 @@
 
 import type { Command } from "../sys/process.ts";
 
-/** The runtime evaluates the bundle of the single binary from memory, as a module of this name. */
-const BUNDLE_MODULE = /\$deno\$eval(\.[a-z]+)?$/;
+/** The single binary hands its entry to the runtime as a module that is its own address. */
+const BUNDLE_MODULE = /^data:/;
 const OWN_FILE = "/proc/self/exe";
 
 export function isSingleBinary(): boolean {

@@ -5,6 +5,9 @@
 // the place of a dead worker within a few milliseconds, whatever else the host is doing; a process started only then would
 // need several times as long.
 //
+// The first state is served by one worker before the others have loaded, and each listening socket is opened when the worker
+// it is for is about to serve it: whoever the kernel led to it before would have to wait.
+//
 // A new state never touches a process that serves the old one: new processes start on the same sockets, and only when all of
 // them are ready do the old ones drain. If one refuses, all new ones end and nothing has changed.
 
@@ -74,6 +77,10 @@ export class Supervisor {
 
   constructor(private readonly options: SupervisorOptions) {
     this.#spare = options.first;
+  }
+
+  get #readyTimeoutMs(): number {
+    return this.options.readyTimeoutMs ?? READY_TIMEOUT_MS;
   }
 
   get slots(): readonly Slot[] {
@@ -161,12 +168,12 @@ export class Supervisor {
     const warn = (text: string) => this.options.log.warn(text);
     const resolved = await resolveBackends(state, before?.resolved ?? {}, warn);
     const slots = slotCount(state);
-    const prepared = this.#listeners.prepare(state.listeners, slots);
+    const prepared = this.#listeners.prepare(state.listeners, before ? slots : 1);
     let next: Serving | undefined;
     let workers: WorkerProcess[];
     try {
       next = this.#makeServing(state, resolved);
-      workers = await this.#startAll(next, prepared, before ? Math.min(slots, this.#slots.length) : slots, slots);
+      workers = await this.#startAll(next, prepared, before ? Math.min(slots, this.#slots.length) : 1, slots);
     } catch (error) {
       this.#listeners.abandon(prepared);
       if (next) closeServing(next);
@@ -179,14 +186,12 @@ export class Supervisor {
   async #startAll(next: Serving, prepared: Preparation, count: number, slots: number): Promise<WorkerProcess[]> {
     const workers: WorkerProcess[] = [];
     try {
-      // The first one alone: if it refuses the state, no other needs to be told. Where nothing serves yet, time counts more.
-      const one = (slot: number) => {
+      // One after the other: if the first refuses the state, no other needs to be told.
+      for (let slot = 0; slot < count; slot++) {
         const worker = this.#takeProcess();
         workers.push(worker);
-        return this.#startWorker(worker, slot, slots, next, prepared);
-      };
-      if (this.#serving) { for (let slot = 0; slot < count; slot++) await one(slot); }
-      else await Promise.all(Array.from({ length: count }, (_, slot) => one(slot)));
+        await this.#startWorker(worker, slot, slots, next, prepared);
+      }
       const dead = workers.find((worker) => worker.state !== "serving");
       if (dead) throw new WorkerFailure(`process ${dead.pid} ended right after it was ready`);
       this.#refuseWhenStopping();
@@ -208,8 +213,7 @@ export class Supervisor {
       (_, index) => newSlot(index, workers[index], old[index]?.restarts ?? 0),
     );
     for (const slot of this.#slots) if (slot.worker) this.#watch(slot, slot.worker);
-    this.#addSeats(slots);
-    await Promise.all(this.#slots.map((slot) => slot.worker ?? this.#fill(slot)));
+    await this.#fillEmpty();
     // The old workers still accept: those who wait at a removed listener are served before it closes.
     await this.#listeners.retire(removed);
     for (const slot of old) {
@@ -219,6 +223,16 @@ export class Supervisor {
     this.#listeners.close(removed);
     if (before) closeServing(before);
     this.#keepSpare();
+  }
+
+  /** Processes for the slots that have none, all at a time, and sockets for them. */
+  async #fillEmpty(): Promise<void> {
+    const slots = this.#slots;
+    const empty = slots.filter((slot) => slot.worker === undefined);
+    const workers = empty.map((slot) => slot.worker = this.#takeProcess());
+    await Promise.all(workers.map((worker) => worker.whenLoaded(this.#readyTimeoutMs)));
+    this.#addSeats(slots.length);
+    await Promise.all(empty.map((slot, i) => this.#fill(slot, workers[i])));
   }
 
   /** Without a seat of its own a slot is idle, which is no reason to give up what serves already. */
@@ -240,7 +254,7 @@ export class Supervisor {
       revision: serving.revision,
       accessLog: serving.accessLog,
       listeners: this.#listeners.ofSlot(slot, slots, prepared?.next),
-    }, this.options.readyTimeoutMs ?? READY_TIMEOUT_MS);
+    }, this.#readyTimeoutMs);
   }
 
   #drain(worker: WorkerProcess): void {
@@ -281,9 +295,8 @@ export class Supervisor {
   }
 
   /** A process for an empty slot. Never rejects: what goes wrong is logged and tried again. */
-  async #fill(slot: Slot): Promise<void> {
+  async #fill(slot: Slot, worker = this.#takeProcess()): Promise<void> {
     const begin = performance.now();
-    const worker = this.#takeProcess();
     slot.worker = worker;
     try {
       await this.#startWorker(worker, slot.index, this.#slots.length, this.#serving!);

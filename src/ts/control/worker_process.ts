@@ -75,6 +75,7 @@ export class WorkerProcess {
   #flushTimer: ReturnType<typeof setTimeout> | undefined;
   #killTimer: ReturnType<typeof setTimeout> | undefined;
   #resolveEnded!: (status: ExitStatus) => void;
+  readonly #loaded = Promise.withResolvers<void>();
 
   /** Starts the process: it runs, and waits for its orders. */
   constructor(
@@ -97,6 +98,13 @@ export class WorkerProcess {
     this.#channel = new LineSocket(ours, EVENT_BYTES_MAX, QUEUE_BYTES_MAX);
     poller.add(ours, () => this.#receive());
     poller.add(this.#pidFd, () => this.#end());
+  }
+
+  /** Resolves when it has loaded its code, has ended, or the time is over. */
+  async whenLoaded(timeoutMs: number): Promise<void> {
+    const timer = setTimeout(() => this.#loaded.resolve(), timeoutMs);
+    await this.#loaded.promise;
+    clearTimeout(timer);
   }
 
   /** Tells a waiting process what to serve. Resolves when it serves; rejects with WorkerFailure, and then the process ends. */
@@ -193,6 +201,8 @@ export class WorkerProcess {
 
   #onEvent(event: WorkerEvent): void {
     switch (event.event) {
+      case "loaded":
+        return this.#loaded.resolve();
       case "ready":
         if (this.state !== "starting") return;
         this.state = "serving";
@@ -234,6 +244,7 @@ export class WorkerProcess {
     this.#refusal ??= describeExit(status);
     this.#ready?.reject(new WorkerFailure(this.#refusal));
     for (const id of [...this.#statusRequests.keys()]) this.#answerStatus(id, undefined);
+    this.#loaded.resolve();
     this.#resolveEnded(status);
   }
 }

@@ -67,6 +67,8 @@ export type WorkerOrder =
 
 /** A line from a worker. */
 export type WorkerEvent =
+  /** The first line: the process has loaded its code, so that an order to start is carried out at once. */
+  | { event: "loaded" }
   /** Serving: all listeners are in the loop. `sandbox` names what holds, e.g. "user nobody", "no_new_privs", "landlock 7", "seccomp". */
   | { event: "ready"; pid: number; sandbox: string[] }
   | { event: "status"; id: number; status: WorkerStatus }

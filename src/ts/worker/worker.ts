@@ -13,6 +13,7 @@ export function runWorker(channelFd: number): void {
   setProcessName("kakehi-worker");
   const channel = new Channel(channelFd);
   const module = compileCore();
+  channel.send({ event: "loaded" });
   const first = firstOrder(channel);
   if (!first) return;
   let worker: Worker;

@@ -1,9 +1,9 @@
-import { loadState } from "../../../src/ts/config/mod.ts";
+import { checkState } from "../../../src/ts/config/mod.ts";
 import { demoConfiguration, demoInstructions, startDemoBackend } from "../../../src/ts/control/demo.ts";
 import { assertEquals, assertMatch } from "../../support/assert.ts";
 
 Deno.test("demoConfiguration() is a configuration without errors", () => {
-  const { state, errors } = loadState(demoConfiguration("127.0.0.1:12345"), "demonstration");
+  const { state, errors } = checkState(demoConfiguration("127.0.0.1:12345"), "demonstration");
   assertEquals(errors, undefined);
   assertEquals(state!.listeners["demo"]!.address, "0.0.0.0:8080");
   assertEquals(state!.clusters["demo"]!.backends[0]!.address, "127.0.0.1:12345");

@@ -2,7 +2,7 @@
 // writes runs is shown by tests/e2e/binary_test.ts.
 
 import { assert, assertEquals, assertThrows } from "../../support/assert.ts";
-import { embedLaunch, type Launch } from "../../../scripts/elf.ts";
+import { blockOffset, embedLaunch, type Launch } from "../../../scripts/elf.ts";
 
 const PT_LOAD = 1;
 const PT_DYNAMIC = 2;
@@ -98,6 +98,20 @@ Deno.test("embedLaunch() gives the same bytes for the same input, and does not w
 Deno.test("embedLaunch() takes a program larger than the kernel allows for an argument", () => {
   const out = embedLaunch(baseExecutable(), { command: ["name", "x".repeat(1 << 20)], environment: [] });
   assert(out.length > (1 << 20));
+});
+
+Deno.test("embedLaunch() carries a block between the base and its segment, at a known place, and loads none of it", () => {
+  const base = baseExecutable();
+  const block = new Uint8Array(5000).fill(7);
+  const out = embedLaunch(base, LAUNCH, block);
+  const at = blockOffset(base);
+  assertEquals(at, 0x1000);
+  assertEquals(out.subarray(at, at + block.length), block);
+  const view = new DataView(out.buffer);
+  const header = 64 + 2 * 56;
+  assertEquals(view.getBigUint64(header + 8, true), 0x3000n, "file offset: the next page");
+  assertEquals(view.getBigUint64(header + 16, true), 0x20000n, "address");
+  assertEquals(out.subarray(0x3000), embedLaunch(base, LAUNCH).subarray(0x1000), "the segment is the same");
 });
 
 Deno.test("embedLaunch() refuses what it cannot carry", () => {
