@@ -1,4 +1,4 @@
-// Rules and requests for the bench of the router, and for the test that runs it tiny.
+// Rules, requests and changes for the bench of the router, and for the test that runs it tiny.
 
 import type { Router, RouteRule } from "../src/ts/routing/router.ts";
 
@@ -28,6 +28,36 @@ export function hostName(number: number): string {
 /** Rules for so many hosts, ten each. */
 export function manyRules(hosts: number): RouteRule[] {
   return Array.from({ length: hosts }, (_, number) => siteRules(hostName(number))).flat();
+}
+
+/** Rules of one host that differ by their paths, or by a header that is asked for. */
+export function groupedRules(count: number, host: string, by: "paths" | "headers"): RouteRule[] {
+  return Array.from({ length: count }, (_, i) => ({
+    host,
+    path: by === "paths" ? `/section-${i % 7}/${i}/*` : "/api/*",
+    methods: [],
+    headers: by === "headers" ? { "x-tenant": `t${i}` } : {},
+    priority: 0,
+  }));
+}
+
+/** Rules that go and come back, one at a time, from all over the list. */
+export class Changes {
+  private readonly gone = new Set<number>();
+  private id = 0;
+
+  constructor(private readonly router: Router, private readonly rules: readonly RouteRule[]) {}
+
+  /** Takes a rule out, or puts one back that has been taken out; then does what is due. */
+  next(): void {
+    const { router, rules, gone } = this;
+    // A prime step visits every rule before any again.
+    const id = this.id = (this.id + 7919) % rules.length;
+    const isBack = gone.delete(id);
+    if (!isBack) gone.add(id);
+    router.commit(router.prepare([{ id, rule: isBack ? rules[id]! : null }]));
+    router.maintain(1);
+  }
 }
 
 const PATHS = [

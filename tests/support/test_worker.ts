@@ -1,10 +1,16 @@
 // A worker for the tests of main: the same channel and the same orders as the real one, but it only answers every request with
 // its pid, slot and revision, and it misbehaves on demand. The body configured for status 500 says how:
 //
-//   refuse   refuses the snapshot          die    exits right after it is ready
-//   hang     never becomes ready           slow   drains only at its deadline
+//   refuse   refuses the snapshot or change     die    exits right after it is ready
+//   hang     never becomes ready                slow   drains only at its deadline
+//
+// and for a change alone, said by the change itself, with the slot that it is for or none for all (`hang-prepare 0`):
+//
+//   die-prepare, hang-prepare    when it is to get it ready
+//   die-commit, hang-commit      when it is to serve by it           other-hash   says that it serves something else
 
-import type { WorkerSnapshot } from "../../src/ts/worker/protocol.ts";
+import { ServedHash } from "../../src/ts/config/served_hash.ts";
+import type { WorkerChange, WorkerSnapshot } from "../../src/ts/worker/protocol.ts";
 import { Channel } from "../../src/ts/worker/channel.ts";
 import { closeFd, readWhole, receiveMessage, sendMessage } from "../../src/ts/sys/fds.ts";
 import { acceptConnection } from "../../src/ts/sys/listen.ts";
@@ -15,7 +21,9 @@ export function runTestWorker(channelFd: number): Promise<never> {
   ignoreSignalsOfMain();
   const poller = new Poller();
   const channel = new Channel(channelFd);
-  const listeners: number[] = [];
+  const listeners: { name: string; fd: number }[] = [];
+  const served = new ServedHash();
+  let prepared: { change: WorkerChange; listeners: { name: string; fd: number }[]; behaviour: string } | undefined;
   const connections = new Set<number>();
   let snapshot: WorkerSnapshot | undefined;
   let slot = -1;
@@ -58,32 +66,92 @@ export function runTestWorker(channelFd: number): Promise<never> {
       const fd = fds[i]!;
       if (name === "snapshot") snapshot = JSON.parse(new TextDecoder().decode(readWhole(fd)));
       if (name === "snapshot" || name === "access_log") closeFd(fd);
-      else listeners.push(fd);
+      else listeners.push({ name: name.slice("listener:".length), fd });
     });
+    const { state, routeIds } = snapshot!;
+    for (const [name, cluster] of Object.entries(state.clusters)) served.setCluster(name, cluster);
+    state.routes.forEach((route, at) => served.setRoute(routeIds[at]!, route));
     if (behaviour() === "hang") return;
     if (behaviour() === "refuse") {
       channel.send({ event: "refused", reason: "the test says so" });
       Deno.exit(1);
     }
-    for (const fd of listeners) poller.add(fd, () => acceptAll(fd));
+    for (const { fd } of listeners) poller.add(fd, () => acceptAll(fd));
     channel.send({ event: "ready", pid: Deno.pid, sandbox: ["nothing"] });
     if (behaviour() === "die") setTimeout(() => Deno.exit(7), 20);
   }
 
+  function leave(fd: number): void {
+    acceptAll(fd);
+    poller.remove(fd);
+    closeFd(fd);
+  }
+
+  function prepare({ revision, fds: names }: { revision: number; fds: string[] }, fds: number[]): void {
+    abort();
+    const change: WorkerChange = JSON.parse(new TextDecoder().decode(readWhole(fds[0]!)));
+    closeFd(fds[0]!);
+    const joining = names.slice(1).map((name, i) => ({ name: name.slice("listener:".length), fd: fds[i + 1]! }));
+    const [how = "", only] = (change.settings?.answers["500"] ?? "").split(" ");
+    const behaviour = only === undefined || Number(only) === slot ? how : "";
+    if (behaviour === "die-prepare") Deno.exit(9);
+    if (behaviour === "hang-prepare") return;
+    if (behaviour === "refuse") {
+      joining.forEach(({ fd }) => closeFd(fd));
+      channel.send({ event: "change_refused", revision, object: "the test", reason: "says so" });
+      return;
+    }
+    prepared = { change, listeners: joining, behaviour };
+    channel.send({ event: "prepared", revision });
+  }
+
+  function abort(): void {
+    prepared?.listeners.forEach(({ fd }) => closeFd(fd));
+    prepared = undefined;
+  }
+
+  function commit(revision: number): void {
+    if (prepared?.change.revision !== revision) throw new Error(`revision ${revision} was not prepared`);
+    const { change, listeners: joining, behaviour } = prepared;
+    prepared = undefined;
+    if (behaviour === "die-commit") Deno.exit(9);
+    if (behaviour === "hang-commit") return;
+    for (const name of change.listenersRemoved) {
+      for (const listener of listeners.filter((open) => open.name === name)) {
+        leave(listener.fd);
+        listeners.splice(listeners.indexOf(listener), 1);
+      }
+    }
+    for (const listener of joining) {
+      listeners.push(listener);
+      poller.add(listener.fd, () => acceptAll(listener.fd));
+    }
+    for (const [name, cluster] of Object.entries(change.clusters)) served.setCluster(name, cluster);
+    for (const { id, route } of change.routes) served.setRoute(id, route);
+    snapshot!.revision = revision;
+    if (change.settings) snapshot!.state.answers = change.settings.answers;
+    const hash = behaviour === "other-hash" ? "another" : served.toString();
+    channel.send({ event: "committed", revision, hash, pausedUs: 1 });
+  }
+
   function drain(deadlineMs: number): void {
     draining = true;
-    for (const fd of listeners.splice(0)) {
-      acceptAll(fd);
-      poller.remove(fd);
-      closeFd(fd);
-    }
+    for (const { fd } of listeners.splice(0)) leave(fd);
     setTimeout(() => Deno.exit(0), deadlineMs);
     leaveWhenDone();
   }
 
+  channel.send({ event: "loaded" });
   poller.add(channel.fd, () => {
     const open = channel.receive((order, fds) => {
       if (order.order === "start") start(order, fds);
+      if (order.order === "prepare") prepare(order, fds);
+      if (order.order === "commit") commit(order.revision);
+      if (order.order === "abort") abort();
+      if (order.order === "explain") {
+        const nothing = { winner: -1, considered: [], cluster: null, backends: [], wouldPick: null };
+        channel.send({ event: "explained", id: order.id, explained: nothing });
+      }
       if (order.order === "access_log") fds.forEach(closeFd);
       if (order.order === "drain") drain(order.deadlineMs);
       if (order.order === "stop") Deno.exit(0);
@@ -92,7 +160,7 @@ export function runTestWorker(channelFd: number): Promise<never> {
         channel.send({
           event: "status",
           id: order.id,
-          status: { revision: snapshot!.revision, draining, counters },
+          status: { revision: snapshot!.revision, hash: served.toString(), draining, counters },
         });
       }
     });

@@ -15,6 +15,7 @@ import {
   queuedConnections,
   sealListener,
 } from "../sys/listen.ts";
+import { ChangeRefused } from "./errors.ts";
 
 /** How long a socket that was turned away from is watched for connections that still wait in it. */
 const RETIRE_LIMIT_MS = 1_000;
@@ -75,6 +76,11 @@ export class Listeners {
       throw error;
     }
     return { next, opened };
+  }
+
+  /** The names under which workers serve what is not in a preparation, or has another name in it. */
+  leftBy({ next }: Preparation): string[] {
+    return [...this.#serving.values()].filter((l) => next.get(l.name)?.seats !== l.seats).map(({ name }) => name);
   }
 
   /** Closes what a preparation opened and nobody has served yet. */
@@ -138,7 +144,7 @@ function openNamed(name: string, address: string, seats: number, backlog: number
     return openListeners(address, seats, backlog);
   } catch (error) {
     const reason = isAddressInUse(error) ? `${address} is already in use by another process` : (error as Error).message;
-    throw new Error(`listener ${name}: ${reason}`);
+    throw new ChangeRefused(`listener ${name}`, reason);
   }
 }
 

@@ -1,29 +1,33 @@
 // Names of backends → addresses, by the resolver of the host, all names at once. Workers get addresses only: they can open
-// no file and ask no resolver.
+// no file and ask no resolver. What is an address already is not in the result: it stands for itself.
 
 import type { State } from "../config/mod.ts";
-import { formatEndpoint, parseEndpoint } from "../sys/listen.ts";
+import { formatEndpoint } from "../sys/listen.ts";
 
+/** `name:port` → addresses with that port. */
 export type Resolved = Record<string, string[]>;
 /** Name → IP addresses; rejects when there is none. */
 export type Lookup = (name: string) => Promise<string[]>;
 
 const LOOKUP_TIMEOUT_MS = 5_000;
 
+/** A state spells addresses in one way only: what looks like one is one. */
+const ADDRESS = /^(?:unix:|\[|\d+\.\d+\.\d+\.\d+:\d+$)/;
+
 /**
- * The addresses of every backend of the state. A name that does not resolve keeps its addresses of `known`, with a warning;
- * without such addresses it is an error that names all of them.
+ * The addresses of every name among the backends of some clusters. A name that does not resolve keeps its addresses of
+ * `known`, with a warning; without such addresses it is an error that names all of them.
  */
 export async function resolveBackends(
-  state: State,
-  known: Resolved,
+  clusters: Iterable<State["clusters"][string]>,
+  known: Readonly<Resolved>,
   warn: (text: string) => void,
   lookup: Lookup = lookupByHost,
 ): Promise<Resolved> {
+  const names = namesOf(clusters);
   const resolved: Resolved = {};
   const failures: string[] = [];
-  const addresses = new Set(Object.values(state.clusters).flatMap((c) => c.backends.map((b) => b.address)));
-  await Promise.all([...addresses].map(async (address) => {
+  await Promise.all([...names].map(async (address) => {
     try {
       resolved[address] = await resolveOne(address, lookup);
     } catch (error) {
@@ -38,8 +42,16 @@ export async function resolveBackends(
   return resolved;
 }
 
+/** The backends that are given by name, as the state has them. */
+export function namesOf(clusters: Iterable<State["clusters"][string]>): Set<string> {
+  const names = new Set<string>();
+  for (const { backends } of clusters) {
+    for (const { address } of backends) if (!ADDRESS.test(address)) names.add(address);
+  }
+  return names;
+}
+
 async function resolveOne(address: string, lookup: Lookup): Promise<string[]> {
-  if (address.startsWith("unix:") || parseEndpoint(address)) return [address];
   const colon = address.lastIndexOf(":");
   const port = Number(address.slice(colon + 1));
   let timer: ReturnType<typeof setTimeout> | undefined;
@@ -48,7 +60,7 @@ async function resolveOne(address: string, lookup: Lookup): Promise<string[]> {
   });
   try {
     const ips = await Promise.race([lookup(address.slice(0, colon)), limit]);
-    return [...new Set(ips)].map((ip) => formatEndpoint({ ip, port }));
+    return [...new Set(ips)].sort().map((ip) => formatEndpoint({ ip, port }));
   } finally {
     clearTimeout(timer);
   }

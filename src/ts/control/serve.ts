@@ -7,11 +7,12 @@ import type { State } from "../config/mod.ts";
 import type { Log } from "../observe/log.ts";
 import type { Poller } from "../sys/poll.ts";
 import type { Listening } from "./listeners.ts";
+import type { Live } from "./live.ts";
 import { ServiceManager } from "./notify.ts";
-import type { ControlRequest } from "./protocol.ts";
-import { claimSocketPath, ControlServer, type Progress } from "./server.ts";
+import { resolveBackends, type Resolved } from "./resolve.ts";
+import { claimSocketPath, ControlServer } from "./server.ts";
+import { Serving } from "./serving.ts";
 import { controlSocketPath } from "./socket_path.ts";
-import { proxyStatus } from "./status.ts";
 import { Supervisor, type SupervisorOptions } from "./supervisor.ts";
 import { VERSION } from "./version.ts";
 
@@ -20,12 +21,12 @@ export interface ServeOptions extends SupervisorOptions {
   source: string;
   /** Reads the state; throws with everything that is wrong with it. */
   load: () => Promise<State>;
+  /** Begin with the state in the state file that the configuration names, if there is one, instead of the file's. */
+  fromState?: boolean;
   /** Path of the control socket, before that of the state. */
   socket: string;
   onReady?: (listeners: readonly Listening[]) => void;
 }
-
-const PROGRESS_MS = 1_000;
 
 /** Serves until it is told to stop; resolves when all workers are gone. Throws when it cannot start. */
 export async function serve(options: ServeOptions): Promise<void> {
@@ -40,9 +41,12 @@ class Main {
   readonly #poller: Poller;
   #socket = "";
   #server: ControlServer | undefined;
+  #live: Promise<Live> | undefined;
+  #resolved: Resolved = {};
+  #loadedAtMs = 0;
   readonly #stopped = Promise.withResolvers<void>();
   #reloading = false;
-  #reloadAgain = false;
+  #reloadAgain = "";
   #stopRequested = false;
 
   constructor(private readonly options: ServeOptions) {
@@ -63,26 +67,62 @@ class Main {
       if (!this.#stopRequested) throw error;
     } finally {
       unlisten();
+      const live = await this.#live?.catch(() => undefined);
+      await live?.close();
       await this.#server?.close();
     }
     this.#log.info("stopped");
   }
 
   async #start(): Promise<void> {
-    const state = await this.options.load();
+    this.#loadedAtMs = Date.now();
+    const { state, revision } = await this.#load();
     this.#log.level = state.log.level;
     this.#socket = controlSocketPath(this.options.socket || state.control.socket);
     await claimSocketPath(this.#socket);
-    await this.#supervisor.apply(state);
-    this.#server = new ControlServer(
-      this.#socket,
-      this.#poller,
-      (request, progress) => this.#answer(request, progress),
-    );
+    this.#resolved = await resolveBackends(Object.values(state.clusters), {}, (text) => this.#log.warn(text));
+    await this.#supervisor.roll(Serving.first(revision, state, this.#resolved));
+    this.#server = new ControlServer(this.#socket, this.#poller, async (request, asking) => {
+      return await (await this.#makeLive()).answer(request, asking);
+    });
     this.#sayReady();
     const afterMs = Date.now() - this.#supervisor.startedAtMs;
     this.#log.info("serving", { version: VERSION, pid: Deno.pid, control: this.#socket, after_ms: afterMs });
     this.options.onReady?.(this.#supervisor.listeners);
+    this.#makeLive().catch((error) => this.#log.error("changes cannot be taken", { reason: error.message }));
+  }
+
+  /** The state to begin with, and its number. */
+  async #load(): Promise<{ state: State; revision: number }> {
+    const state = await this.options.load();
+    if (!this.options.fromState) return { state, revision: 1 };
+    const path = state.control.state_file;
+    if (path === "") throw new Error("control.state_file: expected the path of a state file to start from, got none");
+    const { readStateFile } = await import("./state_file.ts");
+    const stored = await readStateFile(path);
+    if (!stored) this.#log.warn("there is no state file yet: starting with the configuration file", { path });
+    return stored ?? { state, revision: 1 };
+  }
+
+  /** What main can do beyond keeping workers alive; loaded once, when the first worker serves. */
+  #makeLive(): Promise<Live> {
+    return this.#live ??= (async () => {
+      const { Live } = await import("./live.ts");
+      const { source, load } = this.options;
+      return new Live({
+        supervisor: this.#supervisor,
+        log: this.#log,
+        source,
+        socket: this.#socket,
+        load,
+        loadedAtMs: this.#loadedAtMs,
+        resolved: this.#resolved,
+        startedBy: { who: { uid: Deno.uid() ?? 0, pid: Deno.pid }, why: "", source: "start" },
+        stop: (atOnce) => this.#stop(atOnce, "asked by the control socket"),
+        reload: (why) => void this.#reload(why),
+        onUids: (uids) => this.#server?.setUids(uids),
+      });
+    })();
   }
 
   #sayReady(): void {
@@ -110,27 +150,30 @@ class Main {
   }
 
   /** One reload at a time; asked for during one, another follows, because the file may have changed since it was read. */
-  async #reload(): Promise<void> {
+  async #reload(why: string): Promise<void> {
     if (this.options.source === "") return this.#log.warn("there is no file to read again: this is the demonstration");
-    this.#reloadAgain = true;
+    this.#reloadAgain = why;
     if (this.#reloading) return;
     this.#reloading = true;
-    while (this.#reloadAgain && !this.#stopRequested) {
-      this.#reloadAgain = false;
+    while (this.#reloadAgain !== "" && !this.#stopRequested) {
+      const because = this.#reloadAgain;
+      this.#reloadAgain = "";
       this.#manager.reloading();
-      await this.#reloadOnce();
+      await this.#reloadOnce(because);
     }
     this.#reloading = false;
   }
 
-  async #reloadOnce(): Promise<void> {
+  async #reloadOnce(why: string): Promise<void> {
     const { source } = this.options;
     const before = this.#supervisor.revision;
     try {
-      const state = await this.options.load();
-      await this.#supervisor.apply(state);
-      this.#log.level = state.log.level;
-      this.#log.info("configuration applied", { file: source, revision: this.#supervisor.revision });
+      const changed = await (await this.#makeLive()).reload(why);
+      const { revision } = this.#supervisor;
+      this.#log.info(changed ? "configuration applied" : "the configuration is what is served", {
+        file: source,
+        revision,
+      });
       this.#sayReady();
     } catch (error) {
       for (const line of (error as Error).message.split("\n")) this.#log.error(line);
@@ -148,31 +191,12 @@ class Main {
     }
   }
 
-  async #answer(request: ControlRequest, progress: Progress): Promise<object> {
-    switch (request.verb) {
-      case "version":
-        return { version: VERSION, deno: Deno.version.deno, v8: Deno.version.v8, pid: Deno.pid };
-      case "status":
-        return await proxyStatus(this.#supervisor, this.options.source, this.#socket);
-      case "stop": {
-        const say = () => progress({ workers: this.#supervisor.live, revision: this.#supervisor.revision });
-        const timer = setInterval(say, PROGRESS_MS);
-        try {
-          await this.#stop(request.now === true, "asked by the control socket");
-        } finally {
-          clearInterval(timer);
-        }
-        return {};
-      }
-    }
-  }
-
   /** Gives the function that stops listening. */
   #listenToSignals(): () => void {
     const actions: [Deno.Signal, () => void][] = [
       ["SIGTERM", () => this.#stopBySignal("SIGTERM")],
       ["SIGINT", () => this.#stopBySignal("SIGINT")],
-      ["SIGHUP", () => void this.#reload()],
+      ["SIGHUP", () => void this.#reload("HUP")],
       ["SIGUSR1", () => this.#reopenAccessLog()],
     ];
     for (const [signal, action] of actions) Deno.addSignalListener(signal, action);

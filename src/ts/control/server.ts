@@ -1,32 +1,55 @@
-// Main's side of the control socket. Only the user that main runs as, and root, may speak to it: the socket file has mode 0600,
-// and the kernel's word on who connected is asked as well. Clients are bounded in number, in what they may send and in how long
-// they may say nothing; a client that breaks a rule loses its connection and harms nobody else.
+// Main's side of the control socket. Only root, the user that main runs as, and users that the configuration names may speak
+// to it: the kernel is asked who connected, and the socket file has mode 0600 unless others are named. Clients are bounded
+// in number, in what they may send, in what waits for them and in how long they may say nothing; a client that breaks a
+// rule loses its connection and harms nobody else.
 
 import { closeFd } from "../sys/fds.ts";
 import { LineSocket } from "../sys/line_socket.ts";
 import { acceptConnection, openUnixListener, peerOf } from "../sys/listen.ts";
 import type { Poller } from "../sys/poll.ts";
-import { type ControlAnswer, type ControlRequest, REQUEST_BYTES_MAX, type Verb, VERBS } from "./protocol.ts";
+import { ControlError } from "./errors.ts";
+import { type ControlAnswer, type ControlRequest, REQUEST_BYTES_MAX, type Verb, VERBS, type Who } from "./protocol.ts";
 
 const CLIENTS_MAX = 32;
 const BACKLOG = 64;
 /** Requests of one client at a time. */
 const RUNNING_MAX = 16;
 /** Answers that a client does not read are kept up to this size, then the client is dropped. */
-const ANSWER_BYTES_MAX = 4 * 1024 * 1024;
+const ANSWER_BYTES_MAX = 64 * 1024 * 1024;
+/** The same for all clients together. */
+const ALL_ANSWERS_BYTES_MAX = 128 * 1024 * 1024;
+/** A line must be whole this long after its first byte. */
+const LINE_LIMIT_MS = 30_000;
+/** Changes of more than this are large: a client may have one of them under way. */
+const LARGE_ORDERS = 1_000;
+const LARGE_TEXT = 64 * 1024;
 const IDLE_LIMIT_MS = 60_000;
 const SWEEP_MS = 1_000;
 const FLUSH_MS = 5;
 const LAST_ANSWERS_MS = 500;
 
-export type Progress = (fields: Record<string, unknown>) => void;
+/** Who asks, as far as a verb needs to know. */
+export interface Asking {
+  who: Who;
+  progress: (fields: Record<string, unknown>) => void;
+  /** Resolves when there is nobody to answer to any more. */
+  gone: Promise<void>;
+  /** What waits to be read by the client. */
+  readonly queuedBytes: number;
+}
+
 /** Does what a request asks for; what it gives back becomes the answer, what it throws the error. */
-export type Handler = (request: ControlRequest, progress: Progress) => Promise<object>;
+export type Handler = (request: ControlRequest, asking: Asking) => Promise<object>;
 
 interface Client {
   socket: LineSocket;
+  who: Who;
   lastHeardMs: number;
+  /** Since when a line has begun and is not whole; 0: it is not so. */
+  lineBegunMs: number;
   running: number;
+  runningLarge: number;
+  gone: PromiseWithResolvers<void>;
 }
 
 /** The socket of another main that lives. */
@@ -41,6 +64,7 @@ export class ControlServer {
   readonly #sweep: ReturnType<typeof setInterval>;
   readonly #running = new Set<Promise<void>>();
   readonly #uid = Deno.uid();
+  #uids: readonly number[] = [];
 
   /** Opens the socket; the path must have been made free by `claimSocketPath`. */
   constructor(
@@ -53,6 +77,12 @@ export class ControlServer {
     this.#inode = inodeOf(path);
     poller.add(this.#listener, () => this.#accept());
     this.#sweep = setInterval(() => this.#dropIdle(), Math.min(SWEEP_MS, idleLimitMs));
+  }
+
+  /** Further users that may use the socket. The file's mode lets them in, the kernel's word on who connects keeps others out. */
+  setUids(uids: readonly number[]): void {
+    this.#uids = uids;
+    Deno.chmodSync(this.path, uids.length > 0 ? 0o666 : 0o600);
   }
 
   /** Takes no more requests, answers those that run (within a moment), then removes the file, if it is still ours. */
@@ -68,22 +98,29 @@ export class ControlServer {
   #accept(): void {
     for (let fd = acceptConnection(this.#listener); fd >= 0; fd = acceptConnection(this.#listener)) {
       const socket = new LineSocket(fd, REQUEST_BYTES_MAX, ANSWER_BYTES_MAX);
-      const { uid } = peerOf(fd);
-      if (uid !== 0 && uid !== this.#uid) socket.close();
+      const who = peerOf(fd);
+      if (!this.#mayConnect(who.uid)) socket.close();
       else if (this.#clients.size >= CLIENTS_MAX) {
         refuse(socket, "too_many", `${CLIENTS_MAX} clients are connected already`);
-      } else this.#serve(socket);
+      } else this.#serve(socket, { ...who, ...userName(who.uid) });
     }
   }
 
-  #serve(socket: LineSocket): void {
-    const client: Client = { socket, lastHeardMs: performance.now(), running: 0 };
+  #mayConnect(uid: number): boolean {
+    return uid === 0 || uid === this.#uid || this.#uids.includes(uid);
+  }
+
+  #serve(socket: LineSocket, who: Who): void {
+    const gone = Promise.withResolvers<void>();
+    const lastHeardMs = performance.now();
+    const client: Client = { socket, who, lastHeardMs, lineBegunMs: 0, running: 0, runningLarge: 0, gone };
     this.#clients.add(client);
     this.poller.add(socket.fd, () => this.#receive(client));
   }
 
   #receive(client: Client): void {
     client.lastHeardMs = performance.now();
+    client.lineBegunMs ||= client.lastHeardMs;
     try {
       if (client.socket.receive((line) => this.#onLine(client, line))) return;
       this.#drop(client);
@@ -94,6 +131,7 @@ export class ControlServer {
   }
 
   #onLine(client: Client, line: unknown): void {
+    client.lineBegunMs = 0;
     const request = (typeof line === "object" && line !== null ? line : {}) as Partial<ControlRequest>;
     const { id, verb } = request;
     if (typeof id !== "number" && typeof id !== "string") {
@@ -108,21 +146,37 @@ export class ControlServer {
       const reason = `${RUNNING_MAX} requests of this client are under way already`;
       return this.#send(client, { id, status: "error", code: "too_many", reason });
     }
-    const run = this.#run(client, request as ControlRequest);
+    const large = isLarge(request as ControlRequest);
+    if (large && client.runningLarge > 0) {
+      const reason = "a large change of this client is under way already";
+      return this.#send(client, { id, status: "error", code: "too_many", reason });
+    }
+    const run = this.#run(client, request as ControlRequest, large);
     this.#running.add(run);
     run.then(() => this.#running.delete(run));
   }
 
-  async #run(client: Client, request: ControlRequest): Promise<void> {
+  async #run(client: Client, request: ControlRequest, large: boolean): Promise<void> {
     const { id } = request;
     client.running++;
+    if (large) client.runningLarge++;
+    const asking: Asking = {
+      who: client.who,
+      progress: (fields) => this.#send(client, { ...fields, id, status: "progress" }),
+      gone: client.gone.promise,
+      get queuedBytes() {
+        return client.socket.queuedBytes;
+      },
+    };
     try {
-      const fields = await this.handler(request, (more) => this.#send(client, { ...more, id, status: "progress" }));
+      const fields = await this.handler(request, asking);
       this.#send(client, { ...fields, id, status: "ok" });
     } catch (error) {
-      this.#send(client, { id, status: "error", code: "failed", reason: (error as Error).message });
+      const failed = { code: "failed", reason: (error as Error).message } as const;
+      this.#send(client, { ...(error instanceof ControlError ? error.fields : failed), id, status: "error" });
     } finally {
       client.running--;
+      if (large) client.runningLarge--;
       client.lastHeardMs = performance.now();
     }
   }
@@ -130,6 +184,9 @@ export class ControlServer {
   #send(client: Client, answer: ControlAnswer): void {
     if (client.socket.closed) return;
     if (!client.socket.send(answer)) return this.#drop(client);
+    let queuedBytes = 0;
+    for (const { socket } of this.#clients) queuedBytes += socket.queuedBytes;
+    if (queuedBytes > ALL_ANSWERS_BYTES_MAX) return this.#drop(client);
     this.#flushLater(client);
   }
 
@@ -142,10 +199,11 @@ export class ControlServer {
   }
 
   #dropIdle(): void {
-    const limit = performance.now() - this.idleLimitMs;
+    const now = performance.now();
     for (const client of [...this.#clients]) {
       const waiting = client.running === 0 || client.socket.queuedBytes > 0;
-      if (waiting && client.lastHeardMs < limit) this.#drop(client);
+      const late = client.lineBegunMs > 0 && client.lineBegunMs < now - LINE_LIMIT_MS;
+      if (late || (waiting && client.lastHeardMs < now - this.idleLimitMs)) this.#drop(client);
     }
   }
 
@@ -153,7 +211,33 @@ export class ControlServer {
     if (!this.#clients.delete(client)) return;
     this.poller.remove(client.socket.fd);
     client.socket.close();
+    client.gone.resolve();
   }
+}
+
+/** Whether a request holds enough to fill memory with. */
+function isLarge({ text, state, orders }: ControlRequest): boolean {
+  if (Array.isArray(orders)) return orders.length > LARGE_ORDERS;
+  return typeof state === "object" || (typeof text === "string" && text.length > LARGE_TEXT);
+}
+
+const userNames = new Map<string, string>();
+
+/** The name of a user, where the host has one file of users; read once. */
+function userName(uid: number): { name?: string } {
+  if (userNames.size === 0) {
+    userNames.set("", "");
+    try {
+      for (const line of Deno.readTextFileSync("/etc/passwd").split("\n")) {
+        const [name, , id] = line.split(":");
+        if (name && id) userNames.set(id, name);
+      }
+    } catch {
+      // A host without names has numbers still.
+    }
+  }
+  const name = userNames.get(String(uid));
+  return name === undefined ? {} : { name };
 }
 
 async function settled(running: Set<Promise<void>>): Promise<void> {

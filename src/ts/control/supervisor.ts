@@ -1,25 +1,24 @@
 // The workers: a slot for each, a process in each slot, and a new process for a slot whose process ended. The supervisor owns
-// the listening sockets, the snapshot that the workers serve, and the access log they write.
+// the listening sockets, the revision that the workers serve, and the access log they write.
 //
 // One waiting process is kept beside those that serve. It has loaded everything and blocks, so it costs no CPU, and it takes
 // the place of a dead worker within a few milliseconds, whatever else the host is doing; a process started only then would
 // need several times as long.
 //
-// The first state is served by one worker before the others have loaded, and each listening socket is opened when the worker
-// it is for is about to serve it: whoever the kernel led to it before would have to wait.
-//
-// A new state never touches a process that serves the old one: new processes start on the same sockets, and only when all of
-// them are ready do the old ones drain. If one refuses, all new ones end and nothing has changed.
+// There are two ways to the next revision. `changeLive`: the processes that serve take it over, all at once (live_change.ts).
+// `roll`: new processes start on the same sockets, and only when all of them are ready do the old ones drain. Either way, if
+// one refuses, nothing has changed.
 
 import type { State } from "../config/mod.ts";
-import type { Log } from "../observe/log.ts";
-import { closeFd, memoryFile, openForAppend } from "../sys/fds.ts";
-import type { Poller } from "../sys/poll.ts";
-import { allowOpenFiles, CHILD_FD, type Command, describeExit, type ExitStatus } from "../sys/process.ts";
-import type { WorkerSnapshot } from "../worker/protocol.ts";
-import { Listeners, type Listening, type Preparation } from "./listeners.ts";
-import { resolveBackends, type Resolved } from "./resolve.ts";
-import { WorkerFailure, WorkerProcess } from "./worker_process.ts";
+import { closeFd } from "../sys/fds.ts";
+import { describeExit, type ExitStatus } from "../sys/process.ts";
+import type { WorkerChange } from "../worker/protocol.ts";
+import { ChangeRefused } from "./errors.ts";
+import { Listeners, type Listening, type NamedFd, type Preparation } from "./listeners.ts";
+import { Launcher, type LauncherOptions } from "./launcher.ts";
+import { commitAll, prepareAll } from "./live_change.ts";
+import type { Serving } from "./serving.ts";
+import { type BackendEvent, WorkerFailure, WorkerProcess } from "./worker_process.ts";
 
 /** Far above what a worker takes on a busy host (about 60 ms); a worker that needs longer hangs. */
 const READY_TIMEOUT_MS = 10_000;
@@ -27,9 +26,8 @@ const READY_TIMEOUT_MS = 10_000;
 const EARLY_DEATH_MS = 1_000;
 const BACKOFF_FIRST_MS = 100;
 const BACKOFF_MAX_MS = 10_000;
-/** Descriptors of a worker besides connections and pipes: listeners, epoll, log, libraries, the runtime's own. */
-const OTHER_FDS = 256;
-const STDOUT = 1;
+/** How long a change waits for workers that are just starting. */
+const SETTLE_LIMIT_MS = 2_000;
 
 export interface Slot {
   readonly index: number;
@@ -39,25 +37,22 @@ export interface Slot {
   /** Deaths in a row that came right after a start. */
   earlyDeaths: number;
   retry: ReturnType<typeof setTimeout> | undefined;
+  /** While a process starts. */
+  filling: Promise<void> | undefined;
 }
 
-/** What a revision of the state needs besides itself. */
-interface Serving {
-  revision: number;
-  state: State;
-  resolved: Resolved;
-  snapshot: number;
-  accessLog: number | undefined;
+/** What happens to workers and listeners, for whoever wants to know. */
+export interface SupervisorWatcher {
+  workerStarted(slot: number, pid: number): void;
+  workerDied(slot: number, pid: number, by: string): void;
+  backend(event: BackendEvent, slot: number): void;
+  listenerAdded(listening: Listening): void;
+  listenerRemoved(listening: Listening): void;
 }
 
-export interface SupervisorOptions {
-  poller: Poller;
-  log: Log;
-  /** The command that becomes a worker with its channel at the given descriptor. */
-  command: (fd: number) => Command;
-  /** A process that waits already. */
-  first?: WorkerProcess;
+export interface SupervisorOptions extends LauncherOptions {
   readyTimeoutMs?: number;
+  changeTimeoutMs?: number;
 }
 
 export class Supervisor {
@@ -65,18 +60,19 @@ export class Supervisor {
   #slots: Slot[] = [];
   readonly #listeners = new Listeners();
   readonly #draining = new Set<WorkerProcess>();
-  #spare: WorkerProcess | undefined;
+  readonly #launcher: Launcher;
   #serving: Serving | undefined;
-  #lastRevision = 0;
   #stopping = false;
-  #warnedOfFiles = 0;
   #change: Promise<unknown> = Promise.resolve();
   #stopped: Promise<void> | undefined;
+  /** While workers get a change ready: who starts now waits until it is known which state holds. */
+  #undecided: Promise<void> | undefined;
+  watcher: SupervisorWatcher | undefined;
   /** Resolved when a stop must not wait for what the workers carry. */
   readonly #hurry = Promise.withResolvers<void>();
 
   constructor(private readonly options: SupervisorOptions) {
-    this.#spare = options.first;
+    this.#launcher = new Launcher(options);
   }
 
   get #readyTimeoutMs(): number {
@@ -91,6 +87,10 @@ export class Supervisor {
     return this.#listeners.all();
   }
 
+  get serving(): Serving | undefined {
+    return this.#serving;
+  }
+
   get revision(): number {
     return this.#serving?.revision ?? 0;
   }
@@ -100,7 +100,7 @@ export class Supervisor {
   }
 
   get spare(): WorkerProcess | undefined {
-    return this.#spare;
+    return this.#launcher.spare;
   }
 
   get stopping(): boolean {
@@ -118,22 +118,39 @@ export class Supervisor {
   }
 
   /**
-   * Serves a state, the first or the next one; changes come one after another. Resolves when all its workers are ready.
-   * Rejects with the reason when it cannot be served; what was served before is then served on.
+   * Serves a revision, the first or the next one, with new processes. Resolves when all of them are ready. Rejects with
+   * the reason when they cannot serve it; what was served before is then served on. `decided` is called when that can no
+   * longer happen.
    */
-  apply(state: State): Promise<void> {
-    const applied = this.#change.then(() => this.#apply(state));
-    this.#change = applied.catch(() => {});
-    return applied;
+  roll(next: Serving, decided: () => void = () => {}): Promise<void> {
+    return this.#inTurn(() => this.#roll(next, decided));
+  }
+
+  /**
+   * Serves the next revision with the processes that there are, and as many more or less as it wants. `decided` is called
+   * when nothing can be refused any more, and gives the hash of what every worker should then serve. Gives the longest
+   * pause of a worker's loop in microseconds; rejects as `roll`.
+   */
+  changeLive(
+    next: Serving,
+    change: Omit<WorkerChange, "listenersRemoved">,
+    decided: () => string,
+  ): Promise<number> {
+    return this.#inTurn(() => this.#changeLive(next, change, decided));
+  }
+
+  #inTurn<T>(change: () => Promise<T>): Promise<T> {
+    const done = this.#change.then(change);
+    this.#change = done.catch(() => {});
+    return done;
   }
 
   /** Opens the access log anew (after it was renamed) and hands it to all workers. Throws when it cannot be opened. */
   reopenAccessLog(): void {
     const serving = this.#serving;
-    if (!serving || serving.accessLog === undefined || serving.accessLog === STDOUT) return;
-    const old = serving.accessLog;
-    serving.accessLog = openAccessLog(serving.state);
-    for (const worker of this.#processes()) worker.reopenAccessLog(serving.accessLog!);
+    const old = serving?.reopenAccessLog();
+    if (old === undefined) return;
+    for (const worker of this.#processes()) worker.reopenAccessLog(serving!.accessLog!);
     closeFd(old);
   }
 
@@ -145,7 +162,7 @@ export class Supervisor {
     const first = !this.#stopping;
     this.#stopping = true;
     for (const slot of this.#slots) clearTimeout(slot.retry);
-    this.#spare?.kill();
+    this.#launcher.close();
     if (now) this.#hurry.resolve();
     if (first) this.#stopped = this.#stop();
     return this.#stopped!;
@@ -162,24 +179,21 @@ export class Supervisor {
     this.#listeners.close(this.listeners);
   }
 
-  async #apply(state: State): Promise<void> {
+  async #roll(next: Serving, decided: () => void): Promise<void> {
     this.#refuseWhenStopping();
+    const { state } = next;
     const before = this.#serving;
-    const warn = (text: string) => this.options.log.warn(text);
-    const resolved = await resolveBackends(state, before?.resolved ?? {}, warn);
     const slots = slotCount(state);
     const prepared = this.#listeners.prepare(state.listeners, before ? slots : 1);
-    let next: Serving | undefined;
     let workers: WorkerProcess[];
     try {
-      next = this.#makeServing(state, resolved);
       workers = await this.#startAll(next, prepared, before ? Math.min(slots, this.#slots.length) : 1, slots);
     } catch (error) {
       this.#listeners.abandon(prepared);
-      if (next) closeServing(next);
       throw error;
     }
-    await this.#commit(next, prepared, workers, slots);
+    decided();
+    await this.#takeOver(next, prepared, workers, slots);
   }
 
   /** New processes for slots 0…count-1 on the prepared sockets: all ready, or none left. */
@@ -188,7 +202,7 @@ export class Supervisor {
     try {
       // One after the other: if the first refuses the state, no other needs to be told.
       for (let slot = 0; slot < count; slot++) {
-        const worker = this.#takeProcess();
+        const worker = this.#launcher.take();
         workers.push(worker);
         await this.#startWorker(worker, slot, slots, next, prepared);
       }
@@ -199,14 +213,16 @@ export class Supervisor {
     } catch (error) {
       for (const worker of workers) worker.kill();
       await Promise.all(workers.map((worker) => worker.ended));
-      throw error instanceof WorkerFailure ? new Error(`a worker cannot serve this state: ${error.message}`) : error;
+      throw error instanceof WorkerFailure
+        ? new ChangeRefused("", `a worker cannot serve this state: ${error.message}`)
+        : error;
     }
   }
 
-  async #commit(next: Serving, prepared: Preparation, workers: WorkerProcess[], slots: number): Promise<void> {
+  async #takeOver(next: Serving, prepared: Preparation, workers: WorkerProcess[], slots: number): Promise<void> {
     const before = this.#serving;
     this.#serving = next;
-    const removed = this.#listeners.commit(prepared);
+    const removed = this.#commitListeners(prepared);
     const old = this.#slots;
     this.#slots = Array.from(
       { length: slots },
@@ -216,20 +232,110 @@ export class Supervisor {
     await this.#fillEmpty();
     // The old workers still accept: those who wait at a removed listener are served before it closes.
     await this.#listeners.retire(removed);
-    for (const slot of old) {
-      clearTimeout(slot.retry);
-      if (slot.worker) this.#drain(slot.worker);
-    }
+    old.forEach((slot) => this.#leave(slot));
     this.#listeners.close(removed);
-    if (before) closeServing(before);
-    this.#keepSpare();
+    before?.close(next);
+    this.#launcher.keepSpare();
+  }
+
+  /** Nobody fills this slot any more. */
+  #leave(slot: Slot): void {
+    clearTimeout(slot.retry);
+    if (slot.worker) this.#drain(slot.worker);
+  }
+
+  #commitListeners(prepared: Preparation): Listening[] {
+    const before = new Set(this.listeners.map(({ seats }) => seats));
+    const removed = this.#listeners.commit(prepared);
+    for (const listening of this.listeners) if (!before.has(listening.seats)) this.watcher?.listenerAdded(listening);
+    for (const listening of removed) this.watcher?.listenerRemoved(listening);
+    return removed;
+  }
+
+  async #changeLive(
+    next: Serving,
+    change: Omit<WorkerChange, "listenersRemoved">,
+    decided: () => string,
+  ): Promise<number> {
+    this.#refuseWhenStopping();
+    await this.#settled();
+    const slots = slotCount(next.state);
+    const prepared = this.#listeners.prepare(next.state.listeners, slots);
+    const workers = this.#slots.slice(0, slots).flatMap(({ worker }) => worker?.state === "serving" ? [worker] : []);
+    const joining = new Map(workers.map((worker) => [worker, this.#joining(worker, slots, prepared)]));
+    const listenersRemoved = this.#listeners.leftBy(prepared);
+    const undecided = Promise.withResolvers<void>();
+    this.#undecided = undecided.promise;
+    try {
+      const forWorkers = { ...change, listenersRemoved };
+      await prepareAll(workers, forWorkers, (worker) => joining.get(worker)!, this.options.changeTimeoutMs);
+    } catch (error) {
+      this.#listeners.abandon(prepared);
+      throw error;
+    } finally {
+      this.#undecided = undefined;
+      undecided.resolve();
+    }
+    const hash = decided();
+    return await this.#followThrough(next, prepared, workers, joining, hash);
+  }
+
+  /** The second half of a live change, in which nothing is refused any more. */
+  async #followThrough(
+    next: Serving,
+    prepared: Preparation,
+    workers: readonly WorkerProcess[],
+    joining: ReadonlyMap<WorkerProcess, NamedFd[]>,
+    hash: string,
+  ): Promise<number> {
+    const before = this.#serving!;
+    this.#serving = next;
+    const removed = this.#commitListeners(prepared);
+    for (const { worker } of this.#slots) {
+      // It is still starting with the state before, and has served nobody.
+      if (worker?.state === "starting" && worker.revision !== next.revision) worker.kill();
+    }
+    await this.#listeners.retire(removed);
+    const onFault = (worker: WorkerProcess, reason: string) => {
+      this.options.log.error("worker did not follow a change", { slot: worker.slot, pid: worker.pid, reason });
+    };
+    const paused = await commitAll(workers, next.revision, hash, onFault, this.options.changeTimeoutMs);
+    for (const [worker, listeners] of joining) for (const { fd, name } of listeners) worker.holds.set(fd, name);
+    for (const { seats } of removed) for (const fd of seats) for (const worker of workers) worker.holds.delete(fd);
+    await this.#resize(slotCount(next.state));
+    this.#listeners.close(removed);
+    before.close(next);
+    return paused;
+  }
+
+  /** The sockets that a worker is to serve as one of `slots`, and does not serve yet. */
+  #joining(worker: WorkerProcess, slots: number, { next }: Preparation): NamedFd[] {
+    return this.#listeners.ofSlot(worker.slot, slots, next).filter(({ fd, name }) => worker.holds.get(fd) !== name);
+  }
+
+  async #resize(slots: number): Promise<void> {
+    // By now the others serve their sockets, too.
+    for (const slot of this.#slots.splice(slots)) this.#leave(slot);
+    if (this.#slots.length >= slots) return;
+    while (this.#slots.length < slots) this.#slots.push(newSlot(this.#slots.length, undefined, 0));
+    await this.#fillEmpty();
+  }
+
+  /** Waits until no worker is just starting, but not for one that hangs. */
+  async #settled(): Promise<void> {
+    const filling = this.#slots.flatMap(({ filling }) => filling ?? []);
+    if (filling.length === 0) return;
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const limit = new Promise<void>((resolve) => timer = setTimeout(resolve, SETTLE_LIMIT_MS));
+    await Promise.race([Promise.all(filling), limit]);
+    clearTimeout(timer);
   }
 
   /** Processes for the slots that have none, all at a time, and sockets for them. */
   async #fillEmpty(): Promise<void> {
     const slots = this.#slots;
-    const empty = slots.filter((slot) => slot.worker === undefined);
-    const workers = empty.map((slot) => slot.worker = this.#takeProcess());
+    const empty = slots.filter((slot) => slot.worker === undefined && slot.retry === undefined);
+    const workers = empty.map((slot) => slot.worker = this.#launcher.take());
     await Promise.all(workers.map((worker) => worker.whenLoaded(this.#readyTimeoutMs)));
     this.#addSeats(slots.length);
     await Promise.all(empty.map((slot, i) => this.#fill(slot, workers[i])));
@@ -247,7 +353,8 @@ export class Supervisor {
   }
 
   #startWorker(worker: WorkerProcess, slot: number, slots: number, serving: Serving, prepared?: Preparation) {
-    this.#allowFiles(worker, serving.state);
+    this.#launcher.allowFiles(worker, serving.state);
+    worker.onBackend = (event) => this.watcher?.backend(event, slot);
     return worker.start({
       slot,
       snapshot: serving.snapshot,
@@ -264,6 +371,7 @@ export class Supervisor {
   }
 
   #watch(slot: Slot, worker: WorkerProcess): void {
+    this.watcher?.workerStarted(slot.index, worker.pid);
     worker.ended.then((status) => this.#onEnded(slot, worker, status));
   }
 
@@ -276,6 +384,7 @@ export class Supervisor {
       by: describeExit(status),
       after_ms: livedMs,
     });
+    this.watcher?.workerDied(slot.index, worker.pid, describeExit(status));
     slot.restarts++;
     slot.earlyDeaths = livedMs < EARLY_DEATH_MS ? slot.earlyDeaths + 1 : 0;
     this.#refill(slot);
@@ -291,13 +400,25 @@ export class Supervisor {
       early_deaths: slot.earlyDeaths,
       delay_ms: delayMs,
     });
-    slot.retry = setTimeout(() => this.#fill(slot), delayMs);
+    slot.retry = setTimeout(() => {
+      slot.retry = undefined;
+      void this.#fill(slot);
+    }, delayMs);
   }
 
   /** A process for an empty slot. Never rejects: what goes wrong is logged and tried again. */
-  async #fill(slot: Slot, worker = this.#takeProcess()): Promise<void> {
+  #fill(slot: Slot, worker = this.#launcher.take()): Promise<void> {
+    const filling = this.#fillWith(slot, worker).finally(() => {
+      if (slot.filling === filling) slot.filling = undefined;
+    });
+    return slot.filling = filling;
+  }
+
+  async #fillWith(slot: Slot, worker: WorkerProcess): Promise<void> {
     const begin = performance.now();
     slot.worker = worker;
+    // Who starts in the middle of a change starts with what comes of it.
+    while (this.#undecided) await this.#undecided;
     try {
       await this.#startWorker(worker, slot.index, this.#slots.length, this.#serving!);
     } catch (error) {
@@ -305,54 +426,17 @@ export class Supervisor {
       if (this.#stopping || slot.worker !== worker || this.#slots[slot.index] !== slot) return;
       this.options.log.error("worker did not start", { slot: slot.index, reason: (error as Error).message });
       slot.earlyDeaths++;
-      return this.#refill(slot);
+      return void this.#refill(slot);
     }
     this.#watch(slot, worker);
     const tookMs = Math.round(performance.now() - begin);
     this.options.log.info("worker is ready", { slot: slot.index, pid: worker.pid, took_ms: tookMs });
-    this.#keepSpare();
-  }
-
-  /** The waiting process if it still lives, or a new one. */
-  #takeProcess(): WorkerProcess {
-    const spare = this.#spare;
-    this.#spare = undefined;
-    return spare?.state === "waiting" ? spare : this.#launch();
-  }
-
-  #launch(): WorkerProcess {
-    return new WorkerProcess(this.options.poller, this.options.command, CHILD_FD, (level, message, worker) => {
-      this.options.log.log(level, message, { slot: worker.slot, pid: worker.pid });
-    });
-  }
-
-  #keepSpare(): void {
-    if (this.#stopping || this.#spare?.state === "waiting") return;
-    this.#spare = this.#launch();
+    this.#launcher.keepSpare();
   }
 
   #processes(): WorkerProcess[] {
     const current = this.#slots.flatMap((slot) => slot.worker ?? []);
     return [...new Set([...current, ...this.#draining])].filter((worker) => worker.state !== "ended");
-  }
-
-  #makeServing(state: State, resolved: Resolved): Serving {
-    const revision = ++this.#lastRevision;
-    const snapshot: WorkerSnapshot = { revision, state, routeIds: state.routes.map((_, index) => index), resolved };
-    const accessLog = openAccessLog(state);
-    const content = new TextEncoder().encode(JSON.stringify(snapshot));
-    return { revision, state, resolved, accessLog, snapshot: memoryFile("kakehi-snapshot", content) };
-  }
-
-  #allowFiles(worker: WorkerProcess, { limits }: State): void {
-    const wanted = limits.connections + limits.upstream_connections + 2 * limits.pipes + OTHER_FDS;
-    const allowed = allowOpenFiles(worker.pid, wanted);
-    if (allowed >= wanted || this.#warnedOfFiles === wanted) return;
-    this.#warnedOfFiles = wanted;
-    this.options.log.warn("a worker may open fewer files than the limits of the configuration need", {
-      allowed,
-      wanted,
-    });
   }
 
   #refuseWhenStopping(): void {
@@ -361,24 +445,15 @@ export class Supervisor {
 }
 
 function newSlot(index: number, worker: WorkerProcess | undefined, restarts: number): Slot {
-  return { index, worker, restarts, earlyDeaths: 0, retry: undefined };
+  return { index, worker, restarts, earlyDeaths: 0, retry: undefined, filling: undefined };
 }
 
-function slotCount({ workers }: State): number {
+/** How many workers a state wants. */
+export function slotCount({ workers }: State): number {
   return workers === "auto" ? navigator.hardwareConcurrency : workers;
 }
 
 /** No wait for the first early death, then doubling up to a bound. */
 export function backoffMs(earlyDeaths: number): number {
   return earlyDeaths < 2 ? 0 : Math.min(BACKOFF_FIRST_MS * 2 ** (earlyDeaths - 2), BACKOFF_MAX_MS);
-}
-
-function openAccessLog({ access_log }: State): number | undefined {
-  if (access_log === null) return undefined;
-  return access_log.path === "stdout" ? STDOUT : openForAppend(access_log.path);
-}
-
-function closeServing({ snapshot, accessLog }: Serving): void {
-  closeFd(snapshot);
-  if (accessLog !== undefined && accessLog !== STDOUT) closeFd(accessLog);
 }

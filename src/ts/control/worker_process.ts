@@ -20,7 +20,8 @@ import {
   SIGKILL,
   spawn,
 } from "../sys/process.ts";
-import type { LogLevel, WorkerEvent, WorkerOrder, WorkerStatus } from "../worker/protocol.ts";
+import type { Explained, LogLevel, WorkerEvent, WorkerOrder, WorkerStatus } from "../worker/protocol.ts";
+import { ChangeRefused } from "./errors.ts";
 import type { NamedFd } from "./listeners.ts";
 import { workerEnvironment } from "./self.ts";
 
@@ -50,6 +51,10 @@ export interface StartOrder {
   listeners: NamedFd[];
 }
 
+/** What a worker says when it serves by a change. */
+export type Committed = Extract<WorkerEvent, { event: "committed" }>;
+export type BackendEvent = Extract<WorkerEvent, { cluster: string; address: string }>;
+
 interface Pending<T> {
   resolve: (value: T) => void;
   reject: (reason: Error) => void;
@@ -65,12 +70,18 @@ export class WorkerProcess {
   /** Since when it serves; 0 before. */
   readyAtMs = 0;
   sandbox: string[] = [];
+  /** Main's descriptors of the listening sockets that it serves, and under which names. */
+  readonly holds = new Map<number, string>();
+  onBackend: (event: BackendEvent) => void = () => {};
 
   readonly #channel: LineSocket;
   readonly #pidFd: number;
   #ready: Pending<void> | undefined;
+  #prepared: Pending<void> | undefined;
+  #committed: Pending<Committed> | undefined;
   #refusal: string | undefined;
   readonly #statusRequests = new Map<number, Pending<WorkerStatus | undefined>>();
+  readonly #explanations = new Map<number, (explained: Explained | undefined) => void>();
   #lastId = 0;
   #flushTimer: ReturnType<typeof setTimeout> | undefined;
   #killTimer: ReturnType<typeof setTimeout> | undefined;
@@ -118,11 +129,52 @@ export class WorkerProcess {
     const named: NamedFd[] = [{ name: "snapshot", fd: order.snapshot }];
     if (order.accessLog !== undefined) named.push({ name: "access_log", fd: order.accessLog });
     named.push(...order.listeners.map(({ name, fd }) => ({ name: `listener:${name}`, fd })));
+    for (const { name, fd } of order.listeners) this.holds.set(fd, name);
     const ready = new Promise<void>((resolve, reject) => this.#ready = { resolve, reject });
     this.#send({ order: "start", slot: order.slot, fds: named.map((n) => n.name) }, named.map((n) => n.fd));
     const timer = setTimeout(() => this.#fail(`it is not ready after ${timeoutMs} ms`), timeoutMs);
     try {
       await ready;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /**
+   * Has it get a change ready; `change` is a memfd with a WorkerChange, `listeners` begin with it. Rejects with
+   * ChangeRefused when it cannot serve the change, with WorkerFailure when it ends; it is ended when it does not answer in
+   * time. The descriptors may be closed once there is an answer.
+   */
+  prepare(revision: number, change: number, listeners: readonly NamedFd[], timeoutMs: number): Promise<void> {
+    const fds = ["change", ...listeners.map(({ name }) => `listener:${name}`)];
+    return this.#within(timeoutMs, "prepare a change", (pending) => {
+      this.#prepared = pending;
+      this.#send({ order: "prepare", revision, fds }, [change, ...listeners.map(({ fd }) => fd)]);
+    });
+  }
+
+  /** Has it serve by the prepared change. Rejects with WorkerFailure when it ends; it is ended when it does not answer in time. */
+  async commit(revision: number, timeoutMs: number): Promise<Committed> {
+    const committed = await this.#within<Committed>(timeoutMs, "commit a change", (pending) => {
+      this.#committed = pending;
+      this.#send({ order: "commit", revision });
+    });
+    this.revision = revision;
+    return committed;
+  }
+
+  /** Has it forget the prepared change. */
+  abort(revision: number): void {
+    if (this.state === "serving") this.#send({ order: "abort", revision });
+  }
+
+  async #within<T>(timeoutMs: number, what: string, begin: (pending: Pending<T>) => void): Promise<T> {
+    if (this.state !== "serving") throw new WorkerFailure(`process ${this.pid} does not serve: it is ${this.state}`);
+    const { promise, resolve, reject } = Promise.withResolvers<T>();
+    const timer = setTimeout(() => this.#fail(`it did not ${what} within ${timeoutMs} ms`), timeoutMs);
+    begin({ resolve, reject });
+    try {
+      return await promise;
     } finally {
       clearTimeout(timer);
     }
@@ -140,6 +192,22 @@ export class WorkerProcess {
     const status = await answer;
     clearTimeout(timer);
     return status;
+  }
+
+  /** Which route answers a request, and how; undefined when it does not answer in time. */
+  async explain(
+    request: Omit<Extract<WorkerOrder, { order: "explain" }>, "order" | "id">,
+    timeoutMs: number,
+  ): Promise<Explained | undefined> {
+    if (this.state !== "serving") return undefined;
+    const id = ++this.#lastId;
+    const { promise, resolve } = Promise.withResolvers<Explained | undefined>();
+    this.#explanations.set(id, resolve);
+    const timer = setTimeout(() => this.#answerExplained(id, undefined), timeoutMs);
+    this.#send({ order: "explain", id, ...request });
+    const explained = await promise;
+    clearTimeout(timer);
+    return explained;
   }
 
   reopenAccessLog(fd: number): void {
@@ -211,6 +279,18 @@ export class WorkerProcess {
         return this.#ready?.resolve();
       case "status":
         return this.#answerStatus(event.id, event.status);
+      case "explained":
+        return this.#answerExplained(event.id, event.explained);
+      case "prepared":
+        return this.#prepared?.resolve();
+      case "change_refused":
+        return this.#prepared?.reject(new ChangeRefused(event.object, event.reason));
+      case "committed":
+        return this.#committed?.resolve(event);
+      case "backend_drained":
+      case "backend_down":
+      case "backend_up":
+        return this.onBackend(event);
       case "log":
         return this.onLog(event.level, event.message, this);
       case "refused":
@@ -218,6 +298,11 @@ export class WorkerProcess {
         this.#ready?.reject(new WorkerFailure(event.reason));
         return;
     }
+  }
+
+  #answerExplained(id: number, explained: Explained | undefined): void {
+    this.#explanations.get(id)?.(explained);
+    this.#explanations.delete(id);
   }
 
   #answerStatus(id: number, status: WorkerStatus | undefined): void {
@@ -242,8 +327,10 @@ export class WorkerProcess {
     closeFd(this.#pidFd);
     this.#channel.close();
     this.#refusal ??= describeExit(status);
-    this.#ready?.reject(new WorkerFailure(this.#refusal));
+    const failure = new WorkerFailure(this.#refusal);
+    for (const pending of [this.#ready, this.#prepared, this.#committed]) pending?.reject(failure);
     for (const id of [...this.#statusRequests.keys()]) this.#answerStatus(id, undefined);
+    for (const id of [...this.#explanations.keys()]) this.#answerExplained(id, undefined);
     this.#loaded.resolve();
     this.#resolveEnded(status);
   }

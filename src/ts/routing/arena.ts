@@ -154,6 +154,12 @@ export class Arena {
     this.advance(Infinity);
   }
 
+  /** Makes room for a change that needs about so many words, if that is much beside what there is. */
+  expect(count: number): void {
+    const capacity = this.words.length;
+    if (count > capacity >> 1 && count > capacity - this.usedWords) this.makeRoom(count);
+  }
+
   private makeRoom(count: number): void {
     if (this.ceiling < this.words.length) return this.raiseCeiling();
     if (!this.next) this.beginResize(this.words.length + Math.max(this.words.length >> 1, count));

@@ -21,7 +21,7 @@ export { type Explanation, type HeaderLookup, type PreparedChange, type RouteCha
 /** Regions of the arena that one change copies of a resize under way: 128 KiB. */
 const REGIONS_PER_CHANGE = 8;
 
-/** Words that a rule takes, about: what a compilation begins with, to be cut at its end. */
+/** Words that a rule takes, about: the room that is made for many rules before they come. */
 const WORDS_PER_RULE = 16;
 
 export class Router extends RouteLookup {
@@ -55,6 +55,7 @@ export class Router extends RouteLookup {
     if (this.prepared) this.discard(this.prepared);
     try {
       tables.arena.advance(REGIONS_PER_CHANGE);
+      tables.arena.expect(WORDS_PER_RULE * changes.length);
       this.prepared = build(tables, lastChanges(changes, tables.rules));
       tables.arena.keepRoom();
     } finally {
@@ -82,10 +83,11 @@ export class Router extends RouteLookup {
 
   /**
    * Regains memory that changes left behind, for so many milliseconds at most but a few microseconds; true if there is more
-   * to do. Does nothing between `prepare` and `commit`. Answers stay the same.
+   * to do at once. Does nothing between `prepare` and `commit`. Answers stay the same. Next to nothing when nothing is due,
+   * so that it can be called in each turn of a loop.
    */
   maintain(budgetMs: number): boolean {
-    if (this.prepared) return this.compaction.isDue;
+    if (this.prepared || !this.compaction.isDue) return false;
     const isUnfinished = this.compaction.run(budgetMs);
     this.adopt();
     return isUnfinished;

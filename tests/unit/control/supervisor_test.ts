@@ -1,46 +1,9 @@
-import { backoffMs, Supervisor } from "../../../src/ts/control/supervisor.ts";
-import { Log } from "../../../src/ts/observe/log.ts";
-import { Poller } from "../../../src/ts/sys/poll.ts";
+import { backoffMs } from "../../../src/ts/control/supervisor.ts";
 import { sendSignal, SIGKILL } from "../../../src/ts/sys/process.ts";
 import { assert, assertEquals, assertMatch, assertRejects } from "../../support/assert.ts";
 import { eventually } from "../../support/proxy.ts";
 import { makeCluster, makeState } from "../../support/states.ts";
-
-const PROGRAM = new URL("../../support/test_main.ts", import.meta.url).href;
-
-interface Answer {
-  pid: number;
-  slot: number;
-  revision: number;
-}
-
-class Bench implements AsyncDisposable {
-  readonly lines: string[] = [];
-  readonly poller = new Poller();
-  readonly supervisor = new Supervisor({
-    poller: this.poller,
-    log: new Log((line) => this.lines.push(line)),
-    command: (fd) => ({
-      path: "/proc/self/exe",
-      args: ["deno", "run", "-A", "--no-prompt", PROGRAM, "worker", String(fd)],
-    }),
-    readyTimeoutMs: 1_500,
-  });
-
-  async ask(listener = 0): Promise<Answer> {
-    const response = await fetch(`http://${this.supervisor.listeners[listener]!.address}/`);
-    return await response.json();
-  }
-
-  pids(): number[] {
-    return this.supervisor.slots.flatMap(({ worker }) => worker?.state === "serving" ? worker.pid : []);
-  }
-
-  async [Symbol.asyncDispose]() {
-    await this.supervisor.stop(true);
-    await this.poller.close();
-  }
-}
+import { type Answer, Bench } from "./bench.ts";
 
 /** How long until the slot serves with another process than `before`. */
 async function replacedMs(bench: Bench, slot: number, before: number): Promise<number> {
@@ -57,7 +20,7 @@ const spareWaits = (bench: Bench) =>
 
 Deno.test("Supervisor gives every slot a process and keeps one in reserve", async () => {
   await using bench = new Bench();
-  await bench.supervisor.apply(makeState({ workers: 3 }));
+  await bench.apply(makeState({ workers: 3 }));
   assertEquals(new Set(bench.pids()).size, 3);
   const answer = await bench.ask();
   assert(bench.pids().includes(answer.pid));
@@ -70,7 +33,7 @@ Deno.test("Supervisor gives every slot a process and keeps one in reserve", asyn
 
 Deno.test("Supervisor replaces a worker that dies at once, and loses nobody who waits in its socket", async () => {
   await using bench = new Bench();
-  await bench.supervisor.apply(makeState());
+  await bench.apply(makeState());
   await new Promise((resolve) => setTimeout(resolve, 1_050)); // not an early death
   const [before] = bench.pids();
   sendSignal(before!, SIGKILL);
@@ -86,7 +49,7 @@ Deno.test("Supervisor replaces a worker that dies at once, and loses nobody who 
 Deno.test("Supervisor waits longer and longer for a worker that keeps dying of its start", async () => {
   assertEquals([0, 1, 2, 3, 4, 50].map(backoffMs), [0, 0, 100, 200, 400, 10_000]);
   await using bench = new Bench();
-  await bench.supervisor.apply(makeState({ answers: { "500": "die" } }));
+  await bench.apply(makeState({ answers: { "500": "die" } }));
   await eventually("restarts", () => bench.supervisor.slots[0]!.restarts, (count) => count >= 4);
   const waits = [...bench.lines.join("").matchAll(/next try waits.*delay_ms=(\d+)/g)].map((match) => Number(match[1]));
   assertEquals(waits.slice(0, 3), [100, 200, 400]);
@@ -96,23 +59,24 @@ Deno.test("Supervisor does not start with a state that a worker refuses, or that
   await using bench = new Bench();
   const { supervisor } = bench;
   await assertRejects(
-    () => supervisor.apply(makeState({ answers: { "500": "refuse" } })),
+    () => bench.apply(makeState({ answers: { "500": "refuse" } })),
     /a worker cannot serve this state: the test says so/,
   );
-  await assertRejects(() => supervisor.apply(makeState({ answers: { "500": "hang" } })), /not ready after 1500 ms/);
+  await assertRejects(() => bench.apply(makeState({ answers: { "500": "hang" } })), /not ready after 1500 ms/);
   assertEquals([bench.pids(), supervisor.listeners, supervisor.revision], [[], [], 0]);
-  await supervisor.apply(makeState());
+  await bench.apply(makeState());
   assertEquals((await bench.ask()).slot, 0);
 });
 
 Deno.test("Supervisor keeps serving the old state when the new one is refused", async () => {
   await using bench = new Bench();
   const { supervisor } = bench;
-  await supervisor.apply(makeState({ workers: 2 }));
+  await bench.apply(makeState({ workers: 2 }));
   const before = [bench.pids(), supervisor.listeners.map((l) => l.address), supervisor.revision];
   const more = { address: "127.0.0.1:0", protocol: "http", backlog: 64 } as const;
   const bad: [Parameters<typeof makeState>[0], RegExp][] = [
-    [{ answers: { "500": "refuse" }, listeners: { web: more, more } }, /the test says so/],
+    [{ answers: { "500": "refuse" }, listeners: { web: more, more } }, /the test: says so/],
+    [{ answers: { "500": "refuse" }, user: "nobody" }, /a worker cannot serve this state: the test says so/],
     [{ listeners: { web: more, bad: { ...more, address: "203.0.113.1:80" } } }, /listener bad: .*EADDRNOTAVAIL/],
     [
       { clusters: { app: makeCluster("no-such-name.invalid:80") } },
@@ -124,7 +88,7 @@ Deno.test("Supervisor keeps serving the old state when the new one is refused", 
     ],
   ];
   for (const [changes, reason] of bad) {
-    await assertRejects(() => supervisor.apply(makeState({ workers: 2, ...changes })), reason);
+    await assertRejects(() => bench.apply(makeState({ workers: 2, ...changes })), reason);
     assertEquals([bench.pids(), supervisor.listeners.map((l) => l.address), supervisor.revision], before);
   }
   assertEquals((await bench.ask()).revision, 1);
@@ -133,7 +97,7 @@ Deno.test("Supervisor keeps serving the old state when the new one is refused", 
 Deno.test("Supervisor changes state and number of workers without failing a request", async () => {
   await using bench = new Bench();
   const { supervisor } = bench;
-  await supervisor.apply(makeState({ workers: 2 }));
+  await bench.apply(makeState({ workers: 2 }));
   const { address } = supervisor.listeners[0]!;
   let running = true;
   let served = 0;
@@ -147,7 +111,7 @@ Deno.test("Supervisor changes state and number of workers without failing a requ
   };
   const clients = Promise.all([client(), client(), client(), client()]);
   for (const workers of [2, 4, 1, 3]) {
-    await supervisor.apply(makeState({ workers }));
+    await bench.apply(makeState({ workers }));
     await new Promise((resolve) => setTimeout(resolve, 100));
     assertEquals(bench.pids().length, workers);
   }
@@ -156,7 +120,7 @@ Deno.test("Supervisor changes state and number of workers without failing a requ
   assert(served > 100, `${served} requests`);
   assert(revisions.size >= 4, `revisions ${[...revisions]}`);
   // The sockets of slots that are gone have been adopted: nobody waits in a socket that no worker serves.
-  await supervisor.apply(makeState({ workers: 1 }));
+  await bench.apply(makeState({ workers: 1 }));
   await eventually("the old workers", () => supervisor.draining.length, (count) => count === 0);
   const answers = await Promise.all(Array.from({ length: 40 }, () => bench.ask()));
   assertEquals(new Set(answers.map(({ pid }) => pid)), new Set(bench.pids()));
@@ -166,12 +130,12 @@ Deno.test("Supervisor opens new listeners, and closes removed ones", async () =>
   await using bench = new Bench();
   const { supervisor } = bench;
   const listener = { address: "127.0.0.1:0", protocol: "http", backlog: 64 } as const;
-  await supervisor.apply(makeState({ listeners: { a: listener } }));
+  await bench.apply(makeState({ listeners: { a: listener } }));
   const a = supervisor.listeners[0]!.address;
-  await supervisor.apply(makeState({ listeners: { a: listener, b: listener } }));
+  await bench.apply(makeState({ listeners: { a: listener, b: listener } }));
   assertEquals(supervisor.listeners[0]!.address, a);
   assertEquals((await bench.ask(1)).revision, 2);
-  await supervisor.apply(makeState({ listeners: { b: listener } }));
+  await bench.apply(makeState({ listeners: { b: listener } }));
   await eventually("the old workers", () => supervisor.draining.length, (count) => count === 0);
   const port = Number(a.slice(a.lastIndexOf(":") + 1));
   await assertRejects(() => Deno.connect({ hostname: "127.0.0.1", port }), /ConnectionRefused/);
@@ -181,7 +145,7 @@ Deno.test("Supervisor opens new listeners, and closes removed ones", async () =>
 Deno.test("Supervisor.stop() waits for what is carried until the drain time is over, and not when it is in a hurry", async () => {
   for (const hurry of [false, true]) {
     await using bench = new Bench();
-    await bench.supervisor.apply(makeState({ timeouts: { ...makeState().timeouts, drain: 600 } }));
+    await bench.apply(makeState({ timeouts: { ...makeState().timeouts, drain: 600 } }));
     const { address } = bench.supervisor.listeners[0]!;
     const carried = fetch(`http://${address}/wait`).then(() => "answered", () => "cut");
     await new Promise((resolve) => setTimeout(resolve, 50));

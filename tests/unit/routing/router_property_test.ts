@@ -4,55 +4,12 @@
 import { Router, type RouteRule } from "../../../src/ts/routing/router.ts";
 import { assertEquals } from "../../support/assert.ts";
 import { createRandom, type Random } from "../../support/random.ts";
-import { headerLookup, referenceLookup, type Request } from "./reference.ts";
-import { find, pick, rule, shuffled } from "./support.ts";
+import { randomRequest, randomRule } from "./generate.ts";
+import { headerLookup, referenceLookup } from "./reference.ts";
+import { find, shuffled } from "./support.ts";
 
 const ROUNDS = 500;
 const REQUESTS_PER_ROUND = 50;
-
-const LABELS = ["a", "b", "c", "test"];
-const SEGMENTS = ["a", "b", "api", "v1", "x.y", "a"];
-const EXPRESSIONS = [
-  "~/a.*",
-  "~/[ab]+",
-  "~/api/v[0-9]+/.*",
-  "~/a|/b/.*",
-  "~.*/v1",
-  "~/(?:a/)*b?",
-  "~/é.*",
-  "~/x\\.y/?",
-  "~/a?b*",
-];
-const NOISE = ["//", "/./", "/../", "/%2e%2E/", "/b/../", "/%2f", "/%C3%A9", "/%61", "/.", "/..", "/", "/..."];
-
-function randomName(random: Random): string {
-  return Array.from({ length: 1 + random.below(4) }, () => pick(random, LABELS)).join(".");
-}
-
-function randomPath(random: Random, segmentsMax: number): string {
-  return "/" + Array.from({ length: random.below(segmentsMax + 1) }, () => pick(random, SEGMENTS)).join("/");
-}
-
-function randomRule(random: Random): RouteRule {
-  const host = pick(random, ["", "*", "exact", "exact", "wildcard", "wildcard"]);
-  const path = pick(random, ["", "exact", "exact", "prefix", "prefix", "prefix", "expression"]);
-  const written = rule("", { priority: random.below(3) - 1 });
-  if (host === "exact") written.host = randomName(random);
-  else written.host = host === "wildcard" ? `*.${randomName(random)}` : host;
-  if (path === "exact") written.path = randomPath(random, 3) + pick(random, ["", "", "/"]);
-  else if (path === "prefix") written.path = `${randomPath(random, 3)}/*`;
-  else if (path === "expression") written.path = pick(random, EXPRESSIONS);
-  if (random.below(3) === 0) {
-    written.methods = pick(random, [["GET"], ["POST"], ["GET", "POST"], ["PUT", "POST", "GET"]]);
-  }
-  if (random.below(3) === 0) {
-    written.headers = pick<Record<string, string>>(random, [{ "x-a": "1" }, { "X-A": "*" }, {
-      "x-b": "*",
-      "X-a": "2",
-    }]);
-  }
-  return written;
-}
 
 /** Rules between which the order decides; those that say the same as another are left out. */
 function randomRules(random: Random): RouteRule[] {
@@ -67,25 +24,6 @@ function randomRules(random: Random): RouteRule[] {
     }
   }
   return rules;
-}
-
-function randomRequest(random: Random, rules: RouteRule[]): Request {
-  let host = randomName(random);
-  let path = randomPath(random, 4);
-  if (random.below(2) === 0) {
-    const aim = pick(random, rules);
-    if (aim.host !== "" && aim.host !== "*") host = aim.host.replace("*", pick(random, ["a", "b.c", "test.a.b"]));
-    if (aim.path.startsWith("/")) path = aim.path.replace("/*", pick(random, ["", "/", "/a", "/x.y/b"]));
-  }
-  if (random.below(4) === 0) host = host.toUpperCase();
-  if (random.below(4) === 0) host += pick(random, [".", ":80", ".:8080", ":", ".."]);
-  if (random.below(3) === 0) path = path.replace("/", pick(random, NOISE));
-  if (random.below(4) === 0) path += pick(random, NOISE);
-  if (random.below(40) === 0) path = pick(random, ["*", "", "/", "//"]);
-  const headers: Record<string, string[]> = {};
-  if (random.below(2) === 0) headers["x-a"] = pick(random, [["1"], ["2"], ["3"], ["1", "2"]]);
-  if (random.below(2) === 0) headers["x-b"] = [""];
-  return { host, path, method: pick(random, ["GET", "POST", "PUT", "HEAD"]), headers };
 }
 
 Deno.test("lookup() answers as the reference does, whatever the order of the rules and the hashing", () => {

@@ -1,0 +1,100 @@
+// What `explain` answers: how a request would be served, without one being sent. Main knows the listeners and the rules by
+// their numbers; which rule wins, and how the backends stand, is what a worker says.
+
+import type { RouteState, State } from "../config/state.ts";
+import { ControlError } from "./errors.ts";
+import type { Fields } from "./fields.ts";
+import type { ExplainAnswer } from "./protocol.ts";
+import type { Supervisor } from "./supervisor.ts";
+import type { Transactions } from "./transactions.ts";
+
+const ANSWER_LIMIT_MS = 2_000;
+const HEADERS_MAX = 1_000;
+/** What a peer that is not trusted may not say, and what concerns one connection only. */
+const REMOVED = ["connection", "forwarded", "keep-alive", "proxy-connection", "te", "upgrade", "x-forwarded-*"];
+
+export async function explainRequest(
+  fields: Fields,
+  supervisor: Supervisor,
+  transactions: Transactions,
+): Promise<ExplainAnswer> {
+  const url = readUrl(fields.text("url"));
+  const method = fields.text("method") ?? "GET";
+  const headers = readHeaders(fields.list("headers") ?? []);
+  const client = fields.text("client");
+  fields.refuseOthers();
+  const worker = supervisor.slots.find(({ worker }) => worker?.state === "serving")?.worker;
+  const { state } = transactions;
+  const numbers = transactions.routesByNumber();
+  const explained = await worker?.explain({ host: url.host, path: url.pathname, method, headers }, ANSWER_LIMIT_MS);
+  if (!explained) throw new ControlError("failed", "no worker answers");
+  const { winner, considered, cluster, backends, wouldPick } = explained;
+  const route = numbers(winner);
+  const clusterState = cluster === null ? undefined : state.clusters[cluster];
+  return {
+    listener: listenerOf(supervisor, url),
+    route: route ? { key: keyOf(route), cluster: route.cluster } : null,
+    considered: considered.flatMap(({ route: id, reason }) => {
+      const lost = id === winner ? undefined : numbers(id);
+      return lost ? [{ key: keyOf(lost), reason }] : [];
+    }),
+    cluster: clusterState ? { name: cluster!, balance: clusterState.balance } : null,
+    backends: backends.map(({ address, weight, standing, requests, connections }) => {
+      return { address, weight, standing, requests, connections };
+    }),
+    would_pick: wouldPick,
+    headers_added: forwarded(url, client),
+    headers_removed: headers.map(([name]) => name).filter(isRemoved),
+    timeouts: { ...timeoutsOf(state), ...clusterState?.timeouts },
+  };
+}
+
+function readUrl(text: string | undefined): URL {
+  if (text === undefined) throw new ControlError("bad_request", "url: expected http://host/path");
+  try {
+    return new URL(/^[a-z][a-z0-9+.-]*:\/\//i.test(text) ? text : `http://${text}`);
+  } catch {
+    throw new ControlError("bad_request", "url: expected http://host/path");
+  }
+}
+
+function readHeaders(list: unknown[]): [string, string][] {
+  const isPair = (pair: unknown) =>
+    Array.isArray(pair) && pair.length === 2 && pair.every((text) => typeof text === "string");
+  if (list.length > HEADERS_MAX || !list.every(isPair)) {
+    throw new ControlError("bad_request", `headers: expected at most ${HEADERS_MAX} pairs of name and value`);
+  }
+  return (list as [string, string][]).map(([name, value]) => [name.toLowerCase(), value]);
+}
+
+/** The listener whose port the URL has; the only one there is, if it has none of a listener. */
+function listenerOf({ listeners }: Supervisor, { port, protocol }: URL): string | null {
+  const wanted = port || (protocol === "https:" ? "443" : "80");
+  const found = listeners.find(({ address }) => address.endsWith(`:${wanted}`)) ??
+    (listeners.length === 1 ? listeners[0] : undefined);
+  return found?.name ?? null;
+}
+
+function keyOf({ cluster: _, ...key }: RouteState) {
+  return key;
+}
+
+function forwarded({ protocol, host, port }: URL, client = "the client's address"): [string, string][] {
+  return [
+    ["X-Forwarded-For", client],
+    ["X-Forwarded-Proto", protocol.slice(0, -1)],
+    ["X-Forwarded-Host", host],
+    ["X-Forwarded-Port", port || (protocol === "https:" ? "443" : "80")],
+    ["X-Request-Id", "32 hexadecimal digits"],
+  ];
+}
+
+function isRemoved(name: string): boolean {
+  return REMOVED.some((known) => known.endsWith("*") ? name.startsWith(known.slice(0, -1)) : name === known);
+}
+
+function timeoutsOf(
+  { timeouts: { request_header, request_body, idle, write, tunnel } }: State,
+): Record<string, number> {
+  return { request_header, request_body, idle, write, tunnel };
+}

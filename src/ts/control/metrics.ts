@@ -1,0 +1,91 @@
+// The status as text for Prometheus (exposition format 0.0.4). Names of workers' counters become names of metrics:
+// `connections.accepted` → `kakehi_connections_accepted_total`, `refused.no_route` → `kakehi_refused_total{reason="no_route"}`.
+// Each worker has series of its own, by slot and process: a new process starts from 0 in a series of its own, too.
+
+import type { ProxyStatus, WorkerReport } from "./protocol.ts";
+
+/** What goes down as well as up ends like this. */
+const GAUGE = /\.(active|used|count|idle)$/;
+const REFUSED = "refused.";
+
+type Labels = Record<string, string | number>;
+
+export function metricsText(status: ProxyStatus): string {
+  const text = new MetricsText();
+  const { workers, version } = status;
+  text.add("kakehi_info", "gauge", "Version of the proxy.", [[{ version }, 1]]);
+  text.add("kakehi_uptime_seconds", "gauge", "Since main started.", [[{}, status.uptime_ms / 1000]]);
+  text.add("kakehi_revision", "gauge", "Number of the state that is served.", [[{}, status.revision]]);
+  text.add("kakehi_main_memory_bytes", "gauge", "Memory of main.", [[{}, status.memory_bytes]]);
+  const states = Map.groupBy(workers, ({ state }) => state);
+  text.add(
+    "kakehi_workers",
+    "gauge",
+    "Workers by what they do.",
+    [...states].map(([state, list]) => [{ state }, list.length]),
+  );
+  const each = (value: (worker: WorkerReport) => number) =>
+    workers.map((w): [Labels, number] => [labelsOf(w), value(w)]);
+  text.add("kakehi_worker_restarts_total", "counter", "Deaths of a slot's workers.", byslot(workers));
+  text.add("kakehi_worker_memory_bytes", "gauge", "Memory of a worker.", each((w) => w.memory_bytes));
+  text.add("kakehi_worker_uptime_seconds", "gauge", "Since a worker serves.", each((w) => w.uptime_ms / 1000));
+  text.add(
+    "kakehi_worker_differs",
+    "gauge",
+    "1: it serves something else than main says.",
+    each((w) => Number(w.differs)),
+  );
+  addCounters(text, workers);
+  return text.toString();
+}
+
+function byslot(workers: readonly WorkerReport[]): [Labels, number][] {
+  return workers.filter(({ state }) => state !== "draining").map(({ slot, restarts }) => [{ worker: slot }, restarts]);
+}
+
+function labelsOf({ slot, pid }: WorkerReport): Labels {
+  return { worker: slot, pid };
+}
+
+function addCounters(text: MetricsText, workers: readonly WorkerReport[]): void {
+  const names = new Set(workers.flatMap(({ counters }) => Object.keys(counters ?? {})));
+  const refused: [Labels, number][] = [];
+  for (const name of [...names].sort()) {
+    const samples = workers.flatMap((w): [Labels, number][] => {
+      const value = w.counters?.[name];
+      return value === undefined ? [] : [[labelsOf(w), value]];
+    });
+    if (name.startsWith(REFUSED)) {
+      const reason = name.slice(REFUSED.length);
+      refused.push(...samples.map(([labels, value]): [Labels, number] => [{ ...labels, reason }, value]));
+    } else {
+      const gauge = GAUGE.test(name);
+      const metric = `kakehi_${name.replace(/[^a-zA-Z0-9]/g, "_")}${gauge ? "" : "_total"}`;
+      text.add(metric, gauge ? "gauge" : "counter", `${name} of a worker.`, samples);
+    }
+  }
+  text.add("kakehi_refused_total", "counter", "Requests and connections that were refused.", refused);
+}
+
+class MetricsText {
+  readonly #lines: string[] = [];
+
+  add(name: string, type: "gauge" | "counter", help: string, samples: [Labels, number][]): void {
+    if (samples.length === 0) return;
+    this.#lines.push(`# HELP ${name} ${help}`, `# TYPE ${name} ${type}`);
+    for (const [labels, value] of samples) this.#lines.push(`${name}${labelText(labels)} ${value}`);
+  }
+
+  toString(): string {
+    return this.#lines.join("\n") + "\n";
+  }
+}
+
+function labelText(labels: Labels): string {
+  const pairs = Object.entries(labels).map(([name, value]) => `${name}="${escaped(String(value))}"`);
+  return pairs.length === 0 ? "" : `{${pairs.join(",")}}`;
+}
+
+function escaped(value: string): string {
+  return value.replaceAll("\\", "\\\\").replaceAll('"', '\\"').replaceAll("\n", "\\n");
+}

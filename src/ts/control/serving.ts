@@ -1,0 +1,71 @@
+// A revision of the state as the workers are given it: the snapshot for a process that starts, and the access log. The
+// snapshot is written only when a process needs one; after a live change that is not before one dies.
+
+import type { State } from "../config/mod.ts";
+import { closeFd, memoryFile, openForAppend } from "../sys/fds.ts";
+import type { WorkerSnapshot } from "../worker/protocol.ts";
+import type { Resolved } from "./resolve.ts";
+
+export const STDOUT = 1;
+
+export type Description = Pick<WorkerSnapshot, "routeIds" | "resolved">;
+
+export class Serving {
+  /** What the workers write to; undefined: no access log. */
+  accessLog: number | undefined;
+  #snapshot: number | undefined;
+
+  /** `describe` gives what a snapshot has beside the state; it is asked as long as this revision is the one that serves. */
+  private constructor(
+    readonly revision: number,
+    readonly state: State,
+    private readonly describe: () => Description,
+    accessLog: number | undefined,
+  ) {
+    this.accessLog = accessLog;
+  }
+
+  /** For new workers. Throws when the access log cannot be opened. */
+  static open(revision: number, state: State, describe: () => Description): Serving {
+    return new Serving(revision, state, describe, openAccessLog(state));
+  }
+
+  /** The first one: routes are numbered by their places. */
+  static first(revision: number, state: State, resolved: Resolved): Serving {
+    return Serving.open(revision, state, () => ({ routeIds: state.routes.map((_, index) => index), resolved }));
+  }
+
+  /** The next one for the same workers, which go on with the access log that they have. */
+  succeed(revision: number, state: State, describe: () => Description): Serving {
+    return new Serving(revision, state, describe, this.accessLog);
+  }
+
+  /** Memfd with the snapshot. O(size of the state) when it is first asked for. */
+  get snapshot(): number {
+    if (this.#snapshot !== undefined) return this.#snapshot;
+    const { revision, state } = this;
+    const content = JSON.stringify({ revision, state, ...this.describe() } satisfies WorkerSnapshot);
+    return this.#snapshot = memoryFile("kakehi-snapshot", new TextEncoder().encode(content));
+  }
+
+  /** Gives up the snapshot; and the access log, unless the `next` one has taken it over. */
+  close(next?: Serving): void {
+    if (this.#snapshot !== undefined) closeFd(this.#snapshot);
+    this.#snapshot = undefined;
+    const { accessLog } = this;
+    if (accessLog !== undefined && accessLog !== STDOUT && accessLog !== next?.accessLog) closeFd(accessLog);
+  }
+
+  /** Opens the access log anew; gives the old descriptor, to be closed. Throws, with nothing changed, when it cannot. */
+  reopenAccessLog(): number | undefined {
+    const old = this.accessLog;
+    if (old === undefined || old === STDOUT) return undefined;
+    this.accessLog = openAccessLog(this.state);
+    return old;
+  }
+}
+
+function openAccessLog({ access_log }: State): number | undefined {
+  if (access_log === null) return undefined;
+  return access_log.path === "stdout" ? STDOUT : openForAppend(access_log.path);
+}

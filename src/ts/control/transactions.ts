@@ -1,0 +1,340 @@
+// From one revision to the next: what is asked for becomes a plan, the plan a change for the workers, and only when all of
+// them serve by it a revision in the history and, if there is one, in the state file. One transaction after another; each
+// starts from what the one before it left. Whatever is refused before the workers commit leaves everything as it was.
+//
+// Nothing here grows with the size of the state, but a change of all of it: main keeps the hashes, the numbers of the
+// routes and the addresses of the backends up to date with each change, and the snapshot for new workers waits until one is
+// needed.
+
+import type { Change } from "../config/changes.ts";
+import { indexState } from "../config/route_index.ts";
+import { ServedHash } from "../config/served_hash.ts";
+import { hashState } from "../config/state_hash.ts";
+import type { ClusterState, RouteState, State } from "../config/state.ts";
+import type { Log } from "../observe/log.ts";
+import type { LiveSettings, WorkerChange } from "../worker/protocol.ts";
+import { ChangeRefused, ControlError } from "./errors.ts";
+import type { Events } from "./events.ts";
+import { type Authorship, History } from "./history.ts";
+import { differencesOf, hashAfterPlan, type Plan, plan, type Wanted } from "./planning.ts";
+import type { ApplyAnswer, PlanAnswer } from "./protocol.ts";
+import { namesOf, resolveBackends, type Resolved } from "./resolve.ts";
+import { type NumbersDraft, RouteNumbers } from "./route_numbers.ts";
+import { Serving } from "./serving.ts";
+import type { StateFile } from "./state_file.ts";
+import type { Supervisor } from "./supervisor.ts";
+import { WorkerFailure } from "./worker_process.ts";
+
+export interface TransactionsOptions {
+  supervisor: Supervisor;
+  log: Log;
+  events: Events;
+  stateFile: StateFile;
+  /** What takes effect in main itself. */
+  onCommitted?: (before: State, after: State) => void;
+}
+
+export interface ApplyOptions extends Authorship {
+  ifRevision?: number;
+  /** Ask for the addresses of all backends again, not only of those that are new. */
+  resolveAgain?: boolean;
+}
+
+/** What a transaction works with until it is decided. */
+interface Draft {
+  plan: Plan;
+  revision: number;
+  numbers: NumbersDraft;
+  /** Clusters that the workers have to be told of; null: removed. */
+  clusters: Map<string, ClusterState | null>;
+  resolved: Resolved;
+}
+
+export class Transactions {
+  readonly history = new History();
+  #state: State;
+  #revision: number;
+  #hash: string | undefined;
+  #served: ServedHash | undefined;
+  #resolved: Resolved;
+  readonly #numbers: RouteNumbers;
+  #turn: Promise<unknown> = Promise.resolve();
+
+  /** Takes over from what the supervisor serves at the start, with the addresses that its names have. */
+  constructor(private readonly options: TransactionsOptions, resolved: Resolved, startedBy: Authorship) {
+    const { state, revision } = options.supervisor.serving!;
+    this.#state = state;
+    this.#revision = revision;
+    this.#resolved = resolved;
+    this.#numbers = new RouteNumbers(state.routes);
+    this.history.add(revision, this.hash, [], startedBy, state.control.history);
+  }
+
+  get state(): State {
+    return this.#state;
+  }
+
+  get revision(): number {
+    return this.#revision;
+  }
+
+  /** Of the whole state. */
+  get hash(): string {
+    return this.#hash ??= hashState(this.#state);
+  }
+
+  /** Of what every worker should serve. */
+  get servedHash(): string {
+    return this.#servedHash.toString();
+  }
+
+  /** The route that has a number at the workers, for any number. */
+  routesByNumber(): (id: number) => RouteState | undefined {
+    return this.#numbers.reverse(this.#state.routes);
+  }
+
+  /** Makes ready what a first change would otherwise have to wait for. O(size of the state). */
+  warmUp(): void {
+    indexState(this.#state);
+    void this.servedHash;
+    // The engine lays out lists and records anew when they are first copied: better now than with the first change.
+    const cluster = { order: "add", object: "cluster", name: "warm-up", value: { backends: ["127.0.0.1:1"] } };
+    const route = { order: "add", object: "route", value: { host: "warm-up.invalid", cluster: "warm-up" } };
+    try {
+      const made = this.#plan({ orders: [cluster, route] });
+      hashAfterPlan(this.hash, made);
+      this.#numbers.draft(made.changes);
+    } catch {
+      // The state has these names already.
+    }
+  }
+
+  plan(wanted: Wanted | ((state: State) => Wanted)): PlanAnswer {
+    const made = this.#plan(wanted);
+    return {
+      revision: this.#revision,
+      differences: differencesOf(made),
+      orders: [...made.orders],
+      effects: made.effects,
+      hash_before: this.hash,
+      hash_after: hashAfterPlan(this.hash, made),
+    };
+  }
+
+  /** Throws a ControlError when it is refused, and then nothing has changed. */
+  apply(wanted: Wanted | ((state: State) => Wanted), options: ApplyOptions): Promise<ApplyAnswer> {
+    return this.#inTurn(() => this.#apply(wanted, options));
+  }
+
+  /** Back to the state of an earlier revision, as a new one. */
+  rollback(revision: number | undefined, options: ApplyOptions): Promise<ApplyAnswer> {
+    return this.apply((state) => {
+      const wanted = revision ?? this.history.previous;
+      const earlier = wanted === undefined ? undefined : this.history.stateOf(wanted, state);
+      if (earlier) return { state: earlier };
+      const known = this.history.reports().map((report) => report.revision);
+      const reason = wanted === undefined ? "there is no revision before this one" : `there is no revision ${wanted}`;
+      throw new ControlError("missing", `${reason}; the history has ${known.at(-1)} to ${known[0]}`);
+    }, options);
+  }
+
+  /** New processes in the place of all, with the same state. */
+  rollWorkers(): Promise<void> {
+    return this.#inTurn(async () => {
+      const { supervisor } = this.options;
+      const numbers = this.#numbers;
+      const describe = () => ({ routeIds: numbers.idsOf(this.#state.routes), resolved: this.#resolvedNow() });
+      const next = Serving.open(this.#revision, this.#state, describe);
+      try {
+        await supervisor.roll(next);
+      } catch (error) {
+        next.close(supervisor.serving);
+        throw refusal(error);
+      }
+    });
+  }
+
+  #inTurn<T>(transaction: () => Promise<T>): Promise<T> {
+    const done = this.#turn.then(transaction);
+    this.#turn = done.catch(() => {});
+    return done;
+  }
+
+  #plan(wanted: Wanted | ((state: State) => Wanted)): Plan {
+    return plan(this.#state, typeof wanted === "function" ? wanted(this.#state) : wanted);
+  }
+
+  async #apply(wanted: Wanted | ((state: State) => Wanted), options: ApplyOptions): Promise<ApplyAnswer> {
+    const began = performance.now();
+    if (options.ifRevision !== undefined && options.ifRevision !== this.#revision) {
+      const reason = `revision ${this.#revision} is served by now, not ${options.ifRevision}`;
+      throw new ControlError("conflict", reason, { revision: this.#revision });
+    }
+    const made = this.#plan(wanted);
+    const draft = await this.#draft(made, options);
+    const differences = differencesOf(made);
+    let pausedUs = 0;
+    if (made.changes.length > 0 || draft.clusters.size > 0) pausedUs = await this.#carryOut(draft);
+    else return this.#answer(began, [], [], 0);
+    const durable = this.#record(draft, options);
+    const answer = this.#answer(began, differences, made.effects, pausedUs);
+    const notDurable = await durable;
+    return notDurable === undefined ? answer : { ...answer, not_durable: notDurable };
+  }
+
+  #answer(
+    began: number,
+    differences: ApplyAnswer["differences"],
+    effects: ApplyAnswer["effects"],
+    paused_us: number,
+  ): ApplyAnswer {
+    const took_ms = Math.round((performance.now() - began) * 1000) / 1000;
+    return { revision: this.#revision, hash: this.hash, differences, effects, took_ms, paused_us };
+  }
+
+  async #draft(made: Plan, { resolveAgain }: ApplyOptions): Promise<Draft> {
+    const clusters = new Map<string, ClusterState | null>();
+    for (const change of made.changes) if (change.object === "cluster") clusters.set(change.name, change.after);
+    const asked = resolveAgain
+      ? Object.values(made.after.clusters)
+      : [...clusters.values()].flatMap((cluster) => cluster ?? []);
+    const resolved = await this.#resolve(asked);
+    if (resolveAgain) {
+      for (const [name, cluster] of Object.entries(made.after.clusters)) {
+        if (!clusters.has(name) && this.#hasMoved(cluster, resolved)) clusters.set(name, cluster);
+      }
+    }
+    return { plan: made, revision: this.#revision + 1, numbers: this.#numbers.draft(made.changes), clusters, resolved };
+  }
+
+  async #resolve(clusters: Iterable<ClusterState>): Promise<Resolved> {
+    try {
+      return await resolveBackends(clusters, this.#resolved, (text) => this.options.log.warn(text));
+    } catch (error) {
+      throw new ControlError("invalid", (error as Error).message);
+    }
+  }
+
+  /** Whether a name in a cluster leads to other addresses than before. */
+  #hasMoved(cluster: ClusterState, resolved: Resolved): boolean {
+    for (const name of namesOf([cluster])) {
+      if (resolved[name]?.join() !== this.#resolved[name]?.join()) return true;
+    }
+    return false;
+  }
+
+  /** Has the workers serve it; a worker that dies of something else in the middle of it is no reason to refuse it. */
+  async #carryOut(draft: Draft): Promise<number> {
+    try {
+      return await this.#tryOnce(draft);
+    } catch (error) {
+      if (!(error instanceof WorkerFailure)) throw refusal(error);
+    }
+    try {
+      return await this.#tryOnce(draft);
+    } catch (error) {
+      throw refusal(error);
+    }
+  }
+
+  async #tryOnce(draft: Draft): Promise<number> {
+    const { supervisor } = this.options;
+    const { plan: { after, effects }, revision } = draft;
+    const describe = () => ({
+      routeIds: draft.numbers.idsOf(after.routes),
+      resolved: { ...this.#resolvedNow(), ...draft.resolved },
+    });
+    const rolls = effects.includes("rolls workers") ||
+      !supervisor.slots.some(({ worker }) => worker?.state === "serving");
+    if (!rolls) {
+      const next = supervisor.serving!.succeed(revision, after, describe);
+      return await supervisor.changeLive(next, workerChange(draft), () => this.#decided(draft));
+    }
+    const next = openServing(revision, after, describe);
+    try {
+      await supervisor.roll(next, () => this.#decided(draft));
+    } catch (error) {
+      next.close(supervisor.serving);
+      throw error;
+    }
+    return 0;
+  }
+
+  /** Nothing can be refused any more: it is main's state. Gives the hash of what the workers should serve. */
+  #decided(draft: Draft): string {
+    const { plan: made, numbers, clusters, resolved, revision } = draft;
+    const served = this.#servedHash;
+    const hash = hashAfterPlan(this.hash, made);
+    for (const [name, cluster] of clusters) served.setCluster(name, cluster);
+    for (const { id, route } of numbers.routes) served.setRoute(id, route);
+    numbers.commit();
+    Object.assign(this.#resolved, resolved);
+    this.#state = made.after;
+    this.#revision = revision;
+    this.#hash = hash;
+    return served.toString();
+  }
+
+  /** History, events, what changes in main itself, and the state file; gives why it is not on the disk, if so. */
+  #record({ plan: { before, after, changes } }: Draft, by: Authorship): Promise<string | undefined> {
+    const report = this.history.add(this.#revision, this.hash, changes, by, after.control.history);
+    this.options.onCommitted?.(before, after);
+    this.options.events.emit("state.changed", { ...report });
+    const { what, hash, who } = report;
+    this.options.log.info("state changed", { revision: this.#revision, what, hash, by: who.name ?? who.uid });
+    return this.options.stateFile.save(after, this.#revision, this.hash);
+  }
+
+  /** Addresses of the names that the state has; what is not in it any more is forgotten here. */
+  #resolvedNow(): Resolved {
+    const names = namesOf(Object.values(this.#state.clusters));
+    const resolved: Resolved = {};
+    for (const name of names) if (this.#resolved[name]) resolved[name] = this.#resolved[name];
+    return this.#resolved = resolved;
+  }
+
+  get #servedHash(): ServedHash {
+    if (this.#served) return this.#served;
+    const served = new ServedHash();
+    for (const [name, cluster] of Object.entries(this.#state.clusters)) served.setCluster(name, cluster);
+    const ids = this.#numbers.idsOf(this.#state.routes);
+    this.#state.routes.forEach((route, at) => served.setRoute(ids[at]!, route));
+    return this.#served = served;
+  }
+}
+
+function workerChange({ plan: { after, changes }, revision, numbers, clusters, resolved }: Draft) {
+  const change: Omit<WorkerChange, "listenersRemoved"> = {
+    revision,
+    clusters: Object.fromEntries(clusters),
+    resolved,
+    routes: numbers.routes,
+  };
+  return changes.some(isLiveSetting) ? { ...change, settings: liveSettings(after) } : change;
+}
+
+function isLiveSetting({ object, name }: Change): boolean {
+  return object === "settings" && ["timeouts", "trusted_proxies", "answers", "limits"].includes(name);
+}
+
+function liveSettings({ timeouts, trusted_proxies, answers, limits }: State): LiveSettings {
+  return { timeouts, trusted_proxies, answers, body_bytes: limits.body_bytes };
+}
+
+function openServing(...args: Parameters<typeof Serving.open>): Serving {
+  try {
+    return Serving.open(...args);
+  } catch (error) {
+    throw new ControlError("invalid", (error as Error).message, { object: "settings" });
+  }
+}
+
+/** As the error for whoever asked. */
+function refusal(error: unknown): Error {
+  if (error instanceof ControlError) return error;
+  if (error instanceof ChangeRefused) {
+    return new ControlError("refused", error.message, error.object === "" ? {} : { object: error.object });
+  }
+  if (error instanceof WorkerFailure) return new ControlError("failed", `a worker ended: ${error.message}`);
+  return new ControlError("failed", (error as Error).message);
+}
