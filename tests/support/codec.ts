@@ -265,7 +265,7 @@ export class CodecDriver {
       state = pumping.takeBody(this.#context, source);
       if (state === pumping.DONE) this.#send();
     }
-    if (state !== pumping.DONE) this.fault = pumping.pumpFault;
+    if (state !== pumping.DONE) this.fault = pumping.pumpFault();
     this.done = this.fault === 0 && source.bodyDone;
     this.used = this.#fed - (source.inEnd - source.inAt);
     this.bodyBytes = source.bodyReceived;

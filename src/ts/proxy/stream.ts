@@ -156,7 +156,7 @@ export class Stream implements UpstreamOwner {
     session.reframed = session.bodyMode === abi.BODY_CHUNKED;
     if (session.reframed) core.codec.beginChunks(session.record);
     session.inAt = headEnd;
-    if (takeBody(this.context, session) !== pumping.DONE) return pumping.pumpFault;
+    if (takeBody(this.context, session) !== pumping.DONE) return pumping.pumpFault();
     core.codec.placeHead(session.outAt, length);
     session.outAt -= length;
     this.#holdsRequest = session.bodyDone;
@@ -290,7 +290,7 @@ export class Stream implements UpstreamOwner {
       case pumping.SOURCE_LOST:
         return this.#clientGone();
       case pumping.MALFORMED:
-        return this.refuse(pumping.pumpFault);
+        return this.refuse(pumping.pumpFault());
       case pumping.SINK_LOST:
         return this.#requestRefusedByBackend(upstream);
     }
