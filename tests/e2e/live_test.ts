@@ -46,8 +46,8 @@ async function assertAgreed(client: Client): Promise<void> {
 }
 
 const get = async (port: number, path = "/", host = "a.test") => {
-  const headers = { host };
-  return await (await fetch(`http://127.0.0.1:${port}${path}`, { headers })).text();
+  const init = { headers: { host }, signal: AbortSignal.timeout(5_000) };
+  return await (await fetch(`http://127.0.0.1:${port}${path}`, init)).text();
 };
 
 /** Requests without a pause, of keep-alive connections and of one each, until it is stopped; what failed. */

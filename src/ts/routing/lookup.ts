@@ -1,4 +1,4 @@
-// The lookup: one probe finds the host's record, and its two sets of depths say which prefixes of the path are worth a probe.
+// The lookup: one probe finds the host's record, and its two sets of depths say which prefixes of the path are worth one.
 // So the cost is that of reading the host and the path, plus a probe or two, however many rules there are; and a path of
 // thousands of segments costs no more probes than the host has rules of different depth.
 //

@@ -5,8 +5,8 @@
 // Records are 32-bit words; 0 is no record. A candidate is a pair of a rule's id and the number of its condition (0: none);
 // candidates stand in the order in which they are tried. A slot is a pair of key and record (slots.ts).
 //
-//   host       [ name length · 2 + wildcard | exact depths | prefix depths | paths | slots − 1 | path count | any | regexes
-//                | name… ]
+//   host       [ name length · 2 + wildcard | exact depths | prefix depths | paths | slots − 1 | path count | any
+//                | regexes | name… ]
 //   paths      [ slots… ]
 //   path       [ length | exact count | prefix count | exact candidates… | prefix candidates… | path… ]
 //   list       [ count | candidates… ]                  (rules for any path)

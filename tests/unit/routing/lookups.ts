@@ -1,6 +1,6 @@
-// Looks up as many routes as it is told, of every form that may not allocate, in a router that has been changed, and asks for
-// maintenance that is not due as often as a worker's loop does. A program of its own, because the test
-// counts what V8 reports of its collections. Prints the heap's growth over the second half of the lookups.
+// Looks up as many routes as it is told, of every form that may not allocate, in a router that has been changed, and asks
+// for maintenance that is not due as often as a worker's loop does. A program of its own, because the test counts what V8
+// reports of its collections. Prints the heap's growth over the second half of the lookups.
 
 import { Router } from "../../../src/ts/routing/router.ts";
 import { rule } from "./support.ts";
