@@ -10,10 +10,27 @@ type Run = (args: string[], json: boolean) => Promise<number>;
 const COMMANDS: Record<string, () => Promise<{ run: Run }>> = {
   start: () => import("./cli/start.ts"),
   check: () => import("./cli/check.ts"),
+  plan: () => import("./cli/plan.ts"),
+  apply: () => import("./cli/apply.ts"),
+  rollback: () => import("./cli/rollback.ts"),
+  history: () => import("./cli/history.ts"),
+  explain: () => import("./cli/explain.ts"),
+  listener: () => import("./cli/listener.ts"),
+  cluster: () => import("./cli/cluster.ts"),
+  backend: () => import("./cli/backend.ts"),
+  route: () => import("./cli/route.ts"),
+  settings: () => import("./cli/settings.ts"),
+  state: () => import("./cli/state.ts"),
   status: () => import("./cli/status.ts"),
+  metrics: () => import("./cli/metrics.ts"),
+  events: () => import("./cli/events.ts"),
+  top: () => import("./cli/top.ts"),
+  workers: () => import("./cli/workers.ts"),
+  log: () => import("./cli/log.ts"),
   stop: () => import("./cli/stop.ts"),
-  version: () => import("./cli/version.ts"),
   schema: () => import("./cli/schema.ts"),
+  completions: () => import("./cli/completions.ts"),
+  version: () => import("./cli/version.ts"),
   help: () => import("./cli/help.ts"),
 };
 
@@ -27,22 +44,16 @@ export async function main(argv: readonly string[]): Promise<number> {
   }
   const json = argv.includes("--json");
   const [first = "help", ...args] = argv.filter((arg) => arg !== "--json");
-  const name = SPELLINGS[first] ?? (args.some((arg) => arg === "--help" || arg === "-h") ? "help" : first);
+  const isHelp = args.some((arg) => arg === "--help" || arg === "-h");
+  const name = SPELLINGS[first] ?? (isHelp ? "help" : first);
   const load = Object.hasOwn(COMMANDS, name) ? COMMANDS[name]! : undefined;
   if (!load) return (await import("./cli/unknown.ts")).refuseCommand(name, Object.keys(COMMANDS), json);
   try {
     const { run } = await load();
-    return await run(args, json);
+    return await run(isHelp && name !== first ? [first, ...args] : args, json);
   } catch (error) {
-    return await failed(error as Error, json);
+    return (await import("./cli/output.ts")).failWith(error as Error, json);
   }
-}
-
-async function failed(error: Error, json: boolean): Promise<number> {
-  const { EXIT_FAILED, EXIT_UNREACHABLE, EXIT_USAGE, fail } = await import("./cli/output.ts");
-  fail(error.message, json);
-  if (error.name === "UsageError") return EXIT_USAGE;
-  return error.name === "Unreachable" ? EXIT_UNREACHABLE : EXIT_FAILED;
 }
 
 if (import.meta.main) Deno.exit(await main(Deno.args));

@@ -3,18 +3,14 @@
 import { loadStateFile } from "../config/parse.ts";
 import { formatErrors } from "../config/problem.ts";
 import type { State } from "../config/state.ts";
-import { EXIT_DONE, EXIT_FAILED, EXIT_USAGE, print, printJson } from "./output.ts";
-
-const USAGE = "usage: kakehi check FILE [--json]";
+import { readArguments } from "./command.ts";
+import { COMMANDS } from "./commands.ts";
+import { EXIT_DONE, EXIT_FAILED, print, printJson } from "./output.ts";
 
 /** Exit code 0 if the file can be used, 1 if not, 2 for wrong usage. */
 export async function run(args: string[], json: boolean): Promise<number> {
-  const [file] = args;
-  if (file === undefined || args.length !== 1 || file.startsWith("-")) {
-    console.error(USAGE);
-    return EXIT_USAGE;
-  }
-  const { state, errors } = await loadStateFile(file);
+  const { operands: [file] } = readArguments("check", COMMANDS.check, args);
+  const { state, errors } = await loadStateFile(file!);
   if (json) printJson(errors ? { file, ok: false, errors } : { file, ok: true, ...countsOf(state) });
   else if (errors) console.error(formatErrors(errors));
   else print(`${file}: ok (${summary(state)})`);

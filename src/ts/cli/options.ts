@@ -1,48 +1,83 @@
-// Options of one command: `--name VALUE`, `--name=VALUE`, flags, and what remains. `--` ends the options. Anything that is not
-// declared is wrong usage, with the nearest name that is.
+// Options of one command: `--name VALUE`, `--name=VALUE`, `-n VALUE`, flags, and what remains. `--` ends the options. Anything
+// that is not declared is wrong usage, with the nearest name that is.
 
 import { nearest } from "../config/nearest.ts";
 import { UsageError } from "./output.ts";
 
 export interface Options {
   values: Record<string, string>;
+  /** Of options that may be given more than once, all values in order. */
+  lists: Record<string, string[]>;
   flags: Set<string>;
   /** What is no option, in order. */
   operands: string[];
 }
 
-/** `aliases`: short form → name, e.g. {"-c": "config"}. */
-export function parseOptions(
-  args: readonly string[],
-  { values = [], flags = [], aliases = {} }: { values?: string[]; flags?: string[]; aliases?: Record<string, string> },
-): Options {
-  const parsed: Options = { values: {}, flags: new Set(), operands: [] };
+export interface Declared {
+  values?: readonly string[];
+  /** Options with a value that may be given more than once. */
+  lists?: readonly string[];
+  flags?: readonly string[];
+  /** Short form → name, e.g. {"-c": "config"}. */
+  aliases?: Readonly<Record<string, string>>;
+  /** Options whose value may be "". */
+  empty?: readonly string[];
+}
+
+export function parseOptions(args: readonly string[], declared: Declared): Options {
+  const parsed: Options = { values: {}, lists: {}, flags: new Set(), operands: [] };
   for (let i = 0; i < args.length; i++) {
     const arg = args[i]!;
     if (arg === "--") {
       parsed.operands.push(...args.slice(i + 1));
       break;
     }
-    if (!arg.startsWith("-") || arg === "-") {
-      parsed.operands.push(arg);
-      continue;
-    }
-    const equals = arg.startsWith("--") ? arg.indexOf("=") : -1;
-    const given = equals < 0 ? arg : arg.slice(0, equals);
-    const name = aliases[given] ?? (given.startsWith("--") ? given.slice(2) : "");
-    if (values.includes(name)) {
-      const value = equals < 0 ? args[++i] : arg.slice(equals + 1);
-      if (value === undefined || value === "") throw new UsageError(`${given} needs a value`);
-      parsed.values[name] = value;
-    } else if (flags.includes(name) && equals < 0) {
-      parsed.flags.add(name);
-    } else {
-      const known = [...values, ...flags];
-      const near = nearest(name, known);
-      throw new UsageError(near ? `unknown option ${given}; did you mean --${near}?` : `unknown option ${given}`);
-    }
+    if (!arg.startsWith("-") || arg === "-") parsed.operands.push(arg);
+    else i += takeOption(parsed, splitOption(arg, declared), args[i + 1], declared);
   }
   return parsed;
+}
+
+interface Given {
+  /** As it was written. */
+  spelling: string;
+  name: string;
+  /** What is joined to it. */
+  value: string | undefined;
+}
+
+function splitOption(arg: string, { aliases = {} }: Declared): Given {
+  if (arg.startsWith("--")) {
+    const equals = arg.indexOf("=");
+    const spelling = equals < 0 ? arg : arg.slice(0, equals);
+    return { spelling, name: spelling.slice(2), value: equals < 0 ? undefined : arg.slice(equals + 1) };
+  }
+  const short = arg.slice(0, 2);
+  if (!Object.hasOwn(aliases, short)) return { spelling: arg, name: "", value: undefined };
+  return { spelling: short, name: aliases[short]!, value: arg.length > 2 ? arg.slice(2) : undefined };
+}
+
+/** Gives how many further arguments it took. */
+function takeOption(parsed: Options, given: Given, next: string | undefined, declared: Declared): 0 | 1 {
+  const { values = [], lists = [], flags = [], empty = [] } = declared;
+  const { spelling, name } = given;
+  if (flags.includes(name) && given.value === undefined) {
+    parsed.flags.add(name);
+    return 0;
+  }
+  if (!values.includes(name) && !lists.includes(name)) {
+    throw unknownOption(spelling, name, [...values, ...lists, ...flags]);
+  }
+  const value = given.value ?? next;
+  if (value === undefined || (value === "" && !empty.includes(name))) throw new UsageError(`${spelling} needs a value`);
+  if (lists.includes(name)) (parsed.lists[name] ??= []).push(value);
+  else parsed.values[name] = value;
+  return given.value === undefined ? 1 : 0;
+}
+
+function unknownOption(spelling: string, name: string, known: readonly string[]): UsageError {
+  const near = nearest(name, known);
+  return new UsageError(near ? `unknown option ${spelling}; did you mean --${near}?` : `unknown option ${spelling}`);
 }
 
 /** For commands without operands. */

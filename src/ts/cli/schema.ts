@@ -1,15 +1,14 @@
-// `kakehi schema`: prints the JSON Schema of the configuration file.
+// schema [--protocol]: the JSON Schema of the configuration file, or of the control protocol.
 
-import { jsonSchema } from "../config/json_schema.ts";
-import { EXIT_DONE, EXIT_USAGE, print } from "./output.ts";
+import { readArguments } from "./command.ts";
+import { COMMANDS } from "./commands.ts";
+import { EXIT_DONE, print } from "./output.ts";
 
-/** Exit code 0, or 2 for wrong usage. */
-// deno-lint-ignore require-await
 export async function run(args: string[], json: boolean): Promise<number> {
-  if (args.length > 0) {
-    console.error("usage: kakehi schema [--json]");
-    return EXIT_USAGE;
-  }
-  print(JSON.stringify(jsonSchema(), null, json ? 0 : 2));
+  const { flags } = readArguments("schema", COMMANDS.schema, args);
+  const schema = flags.has("protocol")
+    ? (await import("../control/protocol_schema.ts")).protocolSchema()
+    : (await import("../config/json_schema.ts")).jsonSchema();
+  print(JSON.stringify(schema, null, json ? 0 : 2));
   return EXIT_DONE;
 }

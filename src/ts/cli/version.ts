@@ -1,11 +1,12 @@
 // version: of this program and of what it runs on.
 
 import { VERSION } from "../control/version.ts";
-import { parseOptions, refuseOperands } from "./options.ts";
+import { readArguments } from "./command.ts";
+import { COMMANDS } from "./commands.ts";
 import { EXIT_DONE, print, printJson } from "./output.ts";
 
 export function run(args: string[], json: boolean): Promise<number> {
-  refuseOperands(parseOptions(args, {}));
+  readArguments("version", COMMANDS.version, args);
   const { deno, v8 } = Deno.version;
   const target = Deno.build.target;
   if (json) printJson({ version: VERSION, deno, v8, target });

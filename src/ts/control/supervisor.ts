@@ -18,28 +18,15 @@ import { Listeners, type Listening, type NamedFd, type Preparation } from "./lis
 import { Launcher, type LauncherOptions } from "./launcher.ts";
 import { commitAll, prepareAll } from "./live_change.ts";
 import type { Serving } from "./serving.ts";
+import { backoffMs, newSlot, type Slot, slotCount } from "./slot.ts";
 import { type BackendEvent, WorkerFailure, WorkerProcess } from "./worker_process.ts";
 
 /** Far above what a worker takes on a busy host (about 60 ms); a worker that needs longer hangs. */
 const READY_TIMEOUT_MS = 10_000;
 /** A worker that ends sooner after its start died of it. */
 const EARLY_DEATH_MS = 1_000;
-const BACKOFF_FIRST_MS = 100;
-const BACKOFF_MAX_MS = 10_000;
 /** How long a change waits for workers that are just starting. */
 const SETTLE_LIMIT_MS = 2_000;
-
-export interface Slot {
-  readonly index: number;
-  /** The process that serves or is about to; undefined while the next try waits. */
-  worker: WorkerProcess | undefined;
-  restarts: number;
-  /** Deaths in a row that came right after a start. */
-  earlyDeaths: number;
-  retry: ReturnType<typeof setTimeout> | undefined;
-  /** While a process starts. */
-  filling: Promise<void> | undefined;
-}
 
 /** What happens to workers and listeners, for whoever wants to know. */
 export interface SupervisorWatcher {
@@ -53,6 +40,7 @@ export interface SupervisorWatcher {
 export interface SupervisorOptions extends LauncherOptions {
   readyTimeoutMs?: number;
   changeTimeoutMs?: number;
+  earlyDeathMs?: number;
 }
 
 export class Supervisor {
@@ -386,7 +374,7 @@ export class Supervisor {
     });
     this.watcher?.workerDied(slot.index, worker.pid, describeExit(status));
     slot.restarts++;
-    slot.earlyDeaths = livedMs < EARLY_DEATH_MS ? slot.earlyDeaths + 1 : 0;
+    slot.earlyDeaths = livedMs < (this.options.earlyDeathMs ?? EARLY_DEATH_MS) ? slot.earlyDeaths + 1 : 0;
     this.#refill(slot);
   }
 
@@ -442,18 +430,4 @@ export class Supervisor {
   #refuseWhenStopping(): void {
     if (this.#stopping) throw new Error("the proxy is stopping");
   }
-}
-
-function newSlot(index: number, worker: WorkerProcess | undefined, restarts: number): Slot {
-  return { index, worker, restarts, earlyDeaths: 0, retry: undefined, filling: undefined };
-}
-
-/** How many workers a state wants. */
-export function slotCount({ workers }: State): number {
-  return workers === "auto" ? navigator.hardwareConcurrency : workers;
-}
-
-/** No wait for the first early death, then doubling up to a bound. */
-export function backoffMs(earlyDeaths: number): number {
-  return earlyDeaths < 2 ? 0 : Math.min(BACKOFF_FIRST_MS * 2 ** (earlyDeaths - 2), BACKOFF_MAX_MS);
 }

@@ -22,6 +22,8 @@ const CLOSED = 4;
 const LINGER_MS = 2_000;
 const LINGER_BYTES_MAX = 1 << 20;
 const LINGER_READ = 1 << 16;
+/** How long a client that asks nothing is kept by a worker that drains. */
+const LEAVE_MS = 1_000;
 /** Requests that came in one piece and were answered at once, before the others have their turn. */
 const REQUESTS_MAX = 32;
 
@@ -163,11 +165,11 @@ export class Session extends Connection {
 
   /** The stream is over: the next request, or the end. */
   endStream(closes: boolean): void {
-    if (closes || this.context.draining) return this.#finish();
+    if (closes) return this.#finish();
     this.#state = IDLE;
     if (this.inAt === this.inEnd) {
       this.releaseBuffer();
-      this.armTimer(this.context.timeouts.idleMs);
+      this.armTimer(this.context.draining ? LEAVE_MS : this.context.timeouts.idleMs);
       this.#fedEnd = this.inEnd;
       if (!this.readable) return;
     } else {
@@ -198,10 +200,12 @@ export class Session extends Connection {
     }
   }
 
-  /** The worker drains: says goodbye to a client that asks nothing. */
+  /**
+   * The worker drains. A client that asks nothing is not sent away at once, for its next request may be on its way: that one
+   * is answered with `Connection: close`.
+   */
   leave(): void {
-    this.bodyDone = true;
-    this.#finish();
+    this.armTimer(LEAVE_MS);
   }
 
   close(): void {

@@ -437,7 +437,7 @@ export class Stream implements UpstreamOwner {
     this.#upstreamReusable = (flags & abi.F_KEEP_ALIVE) !== 0 && bodyMode !== abi.BODY_CLOSE;
     const unknownLength = bodyMode === abi.BODY_CHUNKED || bodyMode === abi.BODY_CLOSE;
     upstream.reframed = unknownLength && !isOld;
-    if (unknownLength && isOld) this.#closes = true;
+    if ((unknownLength && isOld) || this.context.draining) this.#closes = true;
     // an answer that does not wait for the request: nobody needs the rest of it
     if (!session.bodyDone && status >= 300) this.#closes = this.#requestSent = true;
     const length = core.codec.writeResponseHead(upstream.record, this.#how(flags, upstream.reframed, status));

@@ -271,8 +271,10 @@ export class Worker implements Accepter, Handler {
       this.#context.bodyBytesMax = settings.body_bytes;
       this.#context.answers.setBodies(settings.answers);
     }
+    // a listener may move under its name: only those that were there before leave
+    const leaving = this.#listeners.filter(({ name }) => listenersRemoved.includes(name));
     for (const { name, fd } of prepared.listeners) this.#listen(name, fd);
-    for (const name of listenersRemoved) this.#closeListeners(name);
+    for (const listener of leaving) this.#closeListener(listener);
     const pausedUs = Math.round((prepared.tookMs + performance.now() - began) * 1000);
     this.#channel.send({ event: "committed", revision, hash: this.#tables.hash, pausedUs });
   }
@@ -284,11 +286,9 @@ export class Worker implements Accepter, Handler {
     this.#prepared = undefined;
   }
 
-  #closeListeners(name: string): void {
-    for (const listener of this.#listeners.filter((open) => open.name === name)) {
-      listener.close();
-      this.#listeners.splice(this.#listeners.indexOf(listener), 1);
-    }
+  #closeListener(listener: Listener): void {
+    listener.close();
+    this.#listeners.splice(this.#listeners.indexOf(listener), 1);
   }
 
   /** Takes nothing new, lets go of clients that ask nothing, and ends when the last exchange does. */

@@ -20,6 +20,7 @@ await serve({
   source: `${first}/kakehi.yaml`,
   socket: `${first}/control.sock`,
   fromState: true,
+  earlyDeathMs: 0, // workers are killed much more often than they die
   load: async () => {
     const loaded = await loadStateFile(`${first}/kakehi.yaml`);
     if (!loaded.state) throw new Error(JSON.stringify(loaded.errors));

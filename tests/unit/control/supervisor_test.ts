@@ -1,4 +1,4 @@
-import { backoffMs } from "../../../src/ts/control/supervisor.ts";
+import { backoffMs } from "../../../src/ts/control/slot.ts";
 import { sendSignal, SIGKILL } from "../../../src/ts/sys/process.ts";
 import { assert, assertEquals, assertMatch, assertRejects } from "../../support/assert.ts";
 import { eventually } from "../../support/proxy.ts";

@@ -1,0 +1,7 @@
+// cluster list|show|add|update|remove.
+
+import { runObject } from "./noun.ts";
+
+export function run(args: string[], json: boolean): Promise<number> {
+  return runObject("cluster", args, json);
+}

@@ -1,0 +1,7 @@
+// listener list|show|add|update|remove.
+
+import { runObject } from "./noun.ts";
+
+export function run(args: string[], json: boolean): Promise<number> {
+  return runObject("listener", args, json);
+}
