@@ -295,7 +295,8 @@ Deno.test({
     const onTerminal = async (args: string[], input: string, env: Record<string, string> = {}) => {
       const command = [Deno.execPath(), "run", "-A", "--no-prompt", MAIN, ...args, "--socket", proxy.socket].join(" ");
       const child = new Deno.Command("script", {
-        args: ["-qec", `stty rows 30 cols 120; ${command}`, "/dev/null"],
+        // what the tests themselves were told of colours is not meant for the command
+        args: ["-qec", `stty rows 30 cols 120; ${env["NO_COLOR"] ? "" : "unset NO_COLOR; "}${command}`, "/dev/null"],
         env,
         stdin: "piped",
         stdout: "piped",

@@ -26,7 +26,9 @@ import { ChangeRefused, isTrusted, type Prepared, Tables } from "./tables.ts";
 export type StartOrder = Extract<WorkerOrder, { order: "start" }>;
 
 /** Slots beside those of clients and backends: the channel, the listeners, the clock's. */
-const OTHER_SLOTS = 64;
+const OTHER_SLOTS = 1024;
+/** Listening sockets of one worker. */
+const LISTENERS_MAX = OTHER_SLOTS - 16;
 /** How often unused memory is looked for, and how much of it is given back at a time. */
 const UPKEEP_MS = 1_000;
 const UPKEEP_BYTES = 32 << 20;
@@ -137,6 +139,9 @@ export class Worker implements Accepter, Handler {
   // ---- listening ----
 
   #listen(name: string, fd: number): void {
+    if (this.#listeners.length >= LISTENERS_MAX) {
+      throw new Error(`listener ${name}: a worker has room for ${LISTENERS_MAX} listening sockets`);
+    }
     this.#listeners.push(new Listener(this.#context.loop, fd, name, this.#addressAt, this));
   }
 
@@ -250,6 +255,9 @@ export class Worker implements Accepter, Handler {
       name.startsWith("listener:") ? { name: name.slice("listener:".length), fd: fds[i]! } : []
     );
     try {
+      if (this.#listeners.length + listeners.length > LISTENERS_MAX) {
+        throw new ChangeRefused("listeners", `a worker has room for ${LISTENERS_MAX} listening sockets`);
+      }
       const change: WorkerChange = readJson(fds[names.indexOf("change")]!);
       this.#prepared = { change: this.#tables.prepare(change), listeners, tookMs: performance.now() - began };
       this.#channel.send({ event: "prepared", revision });
