@@ -5,7 +5,7 @@
 // tells how many still wait.
 
 import { AND, JUMP_IF_EQUAL, layProgram, LOAD_BYTE, RETURN } from "./bpf.ts";
-import { closeFd, cString, O_CLOEXEC, O_NONBLOCK, unixAddress } from "./fds.ts";
+import { closeFd, cString, O_CLOEXEC, O_NONBLOCK, setNonBlocking, unixAddress } from "./fds.ts";
 import { checked, EADDRINUSE, EAGAIN, errno, SystemError } from "./errno.ts";
 
 const { symbols: libc } = Deno.dlopen("libc.so.6", {
@@ -17,6 +17,7 @@ const { symbols: libc } = Deno.dlopen("libc.so.6", {
   getsockopt: { parameters: ["i32", "i32", "i32", "buffer", "buffer"], result: "i32" },
   getsockname: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
   inet_pton: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
+  inet_ntop: { parameters: ["i32", "buffer", "buffer", "u32"], result: "pointer" },
 });
 
 const AF_UNIX = 1;
@@ -26,9 +27,14 @@ const SOCK_STREAM = 1;
 const SOL_SOCKET = 1;
 const SO_REUSEADDR = 2;
 const SO_REUSEPORT = 15;
+const SO_TYPE = 3;
 const SO_PEERCRED = 17;
 const SO_ATTACH_FILTER = 26;
+const SO_ACCEPTCONN = 30;
+const SO_PROTOCOL = 38;
+const SO_DOMAIN = 39;
 const IPPROTO_TCP = 6;
+const IPPROTO_MPTCP = 262;
 const TCP_NODELAY = 1;
 const TCP_INFO = 11;
 const IPPROTO_IPV6 = 41;
@@ -158,6 +164,68 @@ function localPort(fd: number): number {
   const address = new Uint8Array(28);
   checked(libc.getsockname(fd, address, int32(address.length)), "getsockname", `descriptor ${fd}`);
   return address[2]! << 8 | address[3]!;
+}
+
+export interface Inspected {
+  /** What it is bound to: `ip:port`, `unix:/path`, or "" where that has no text. */
+  address: string;
+  /** Why it cannot be listened on; "" for a TCP socket that listens. */
+  fault: string;
+}
+
+/** What a descriptor that somebody else opened is. */
+export function inspectListener(fd: number): Inspected {
+  const family = socketOption(fd, SO_DOMAIN);
+  if (family < 0) return { address: "", fault: "it is no socket" };
+  const address = boundAddress(fd);
+  if (family === AF_UNIX) return { address, fault: "it is a unix socket" };
+  if (family !== AF_INET && family !== AF_INET6) {
+    return { address, fault: `it is a socket of address family ${family}` };
+  }
+  const protocol = socketOption(fd, SO_PROTOCOL);
+  const isTcp = protocol === IPPROTO_TCP || protocol === IPPROTO_MPTCP;
+  if (socketOption(fd, SO_TYPE) !== SOCK_STREAM || !isTcp) return { address, fault: "it is no TCP socket" };
+  return { address, fault: socketOption(fd, SO_ACCEPTCONN) === 1 ? "" : "it does not listen" };
+}
+
+function socketOption(fd: number, option: number): number {
+  const value = int32(-1);
+  return libc.getsockopt(fd, SOL_SOCKET, option, value, int32(4)) < 0 ? -1 : new Int32Array(value.buffer)[0]!;
+}
+
+function boundAddress(fd: number): string {
+  const address = new Uint8Array(110);
+  const length = new Int32Array([address.length]);
+  if (libc.getsockname(fd, address, new Uint8Array(length.buffer)) < 0) return "";
+  if (address[0] === AF_UNIX) return unixText(address.subarray(2, length[0]));
+  if (address[0] !== AF_INET && address[0] !== AF_INET6) return "";
+  const v6 = address[0] === AF_INET6;
+  const text = new Uint8Array(46);
+  libc.inet_ntop(address[0], address.subarray(v6 ? 8 : 4), text, text.length);
+  const ip = new TextDecoder().decode(text.subarray(0, text.indexOf(0)));
+  return formatEndpoint({ ip, port: address[2]! << 8 | address[3]! });
+}
+
+/** A path, or a name in the abstract namespace; "" for a socket without either. */
+function unixText(path: Uint8Array): string {
+  if (path.length === 0) return "";
+  const text = new TextDecoder().decode(path);
+  return `unix:${text.startsWith("\0") ? `@${text.slice(1)}` : text.replace(/\0.*/, "")}`;
+}
+
+/** Whether two texts of `ip:port` are the same address, however its IPv6 is written. */
+export function isSameAddress(a: string, b: string): boolean {
+  const [first, second] = [parseEndpoint(a), parseEndpoint(b)];
+  if (!first || !second) return false;
+  const bytes = socketAddress(second);
+  return socketAddress(first).every((byte, at) => byte === bytes[at]);
+}
+
+/** Makes a listening TCP socket that somebody else opened like our own: as we would have opened it, but alone. */
+export function adoptListener(fd: number, backlog: number): void {
+  setNonBlocking(fd);
+  checked(libc.setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, ON, 4), "setsockopt TCP_NODELAY", `descriptor ${fd}`);
+  listenAgain(fd, backlog);
 }
 
 /** How many connections wait in a listening TCP socket to be accepted; 0 when the kernel does not tell. */

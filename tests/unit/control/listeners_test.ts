@@ -1,9 +1,11 @@
+import type { ActivatedSocket } from "../../../src/ts/control/activation.ts";
 import { Listeners } from "../../../src/ts/control/listeners.ts";
-import { acceptConnection } from "../../../src/ts/sys/listen.ts";
+import { acceptConnection, inspectListener, openListeners } from "../../../src/ts/sys/listen.ts";
 import { closeFd } from "../../../src/ts/sys/fds.ts";
 import { assert, assertEquals, assertThrows } from "../../support/assert.ts";
+import { makeListener } from "../../support/states.ts";
 
-const listener = (address = "127.0.0.1:0", backlog = 64) => ({ address, protocol: "http", backlog }) as const;
+const listener = (address = "127.0.0.1:0", backlog = 64) => makeListener(address, backlog);
 const seatsOf = (listeners: Listeners) => listeners.all().map(({ name, seats }) => [name, seats.length]);
 
 Deno.test("Listeners.ofSlot() gives every seat to exactly one slot", () => {
@@ -72,4 +74,88 @@ Deno.test("Listeners.retire() comes back when nobody waits any more", async () =
   listeners.close(removed);
   closeFd(accepted);
   client.close();
+});
+
+/** A socket that a service manager has passed. */
+function activated(name: string): ActivatedSocket {
+  const { fds: [fd], address } = openListeners("127.0.0.1:0", 1, 64);
+  return { fd: fd!, name, address, fault: "" };
+}
+
+Deno.test("Listeners give a passed socket to every slot, and no seats beside it", () => {
+  const web = activated("web");
+  const listeners = new Listeners([web]);
+  const prepared = listeners.prepare({ web: listener("127.0.0.1:1"), own: listener() }, 3);
+  assertEquals(prepared.opened.map(({ name }) => name), ["own"]);
+  listeners.commit(prepared);
+  listeners.addSeats(5);
+  assertEquals(seatsOf(listeners), [["web", 1], ["own", 5]]);
+  for (const slots of [1, 2, 5]) {
+    for (let slot = 0; slot < slots; slot++) {
+      assertEquals(listeners.ofSlot(slot, slots).filter(({ name }) => name === "web"), [{ name: "web", fd: web.fd }]);
+    }
+  }
+  assertEquals(listeners.all()[0]!.address, web.address);
+  listeners.close(listeners.all());
+  closeFd(web.fd);
+});
+
+Deno.test("Listeners keep a passed socket through changes of address and name, removal and return", () => {
+  const web = activated("web");
+  const listeners = new Listeners([web]);
+  const change = (set: Parameters<Listeners["prepare"]>[0]) => {
+    const prepared = listeners.prepare(set, 1);
+    const left = listeners.leftBy(prepared);
+    const removed = listeners.commit(prepared);
+    listeners.close(removed);
+    return [left, removed.map(({ name }) => name)];
+  };
+  const fdOf = (name: string) => listeners.all().find((one) => one.name === name)!.seats;
+  assertEquals(change({ web: listener("127.0.0.1:1") }), [[], []]);
+  assertEquals(change({ web: listener("127.0.0.1:2", 128) }), [[], []], "the workers need not do anything");
+  assertEquals(fdOf("web"), [web.fd]);
+  assertEquals(change({ front: listener("127.0.0.1:2") }), [["web"], []], "a new name for the same socket");
+  assertEquals(fdOf("front"), [web.fd]);
+  // The one with its name has no claim on it while another listener is on it; then it has.
+  assertEquals(change({ front: listener("127.0.0.1:2"), web: listener() }), [[], []]);
+  assert(fdOf("web")[0] !== web.fd);
+  assertEquals(change({}), [["front", "web"], ["front", "web"]]);
+  assertEquals(inspectListener(web.fd).fault, "", "it stays open");
+  change({ back: listener(web.address) });
+  assertEquals(fdOf("back"), [web.fd]);
+  closeFd(web.fd);
+});
+
+Deno.test("Listeners never turn away from a passed socket, nor close it when a preparation is abandoned", async () => {
+  const web = activated("web");
+  const spare = activated("spare");
+  const listeners = new Listeners([web, spare]);
+  const prepared = listeners.prepare({ web: listener("127.0.0.1:1") }, 1);
+  listeners.abandon(prepared);
+  listeners.commit(prepared);
+  assertEquals(listeners.closeUnused(), [spare]);
+  assertEquals(listeners.closeUnused(), []);
+  const removed = listeners.commit(listeners.prepare({}, 1));
+  await listeners.retire(removed);
+  listeners.close(removed);
+  const client = await Deno.connect({ hostname: "127.0.0.1", port: Number(web.address.split(":")[1]) });
+  const accepted = acceptConnection(web.fd);
+  assert(accepted >= 0);
+  client.close();
+  [accepted, web.fd].forEach(closeFd);
+});
+
+Deno.test("Listeners that another main adopts know their passed sockets", () => {
+  const web = activated("web");
+  const listeners = new Listeners([web]);
+  listeners.commit(listeners.prepare({ web: listener("127.0.0.1:1") }, 1));
+  const next = new Listeners();
+  next.adopt(JSON.parse(JSON.stringify(listeners.all())), JSON.parse(JSON.stringify(listeners.activated)));
+  next.addSeats(3);
+  assertEquals(seatsOf(next), [["web", 1]]);
+  assertEquals(next.closeUnused(), []);
+  next.close(next.commit(next.prepare({}, 1)));
+  next.commit(next.prepare({ web: listener("127.0.0.1:3") }, 1));
+  assertEquals(next.all()[0]!.seats, [web.fd]);
+  closeFd(web.fd);
 });
