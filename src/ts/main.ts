@@ -19,6 +19,7 @@ const COMMANDS: Record<string, () => Promise<{ run: Run }>> = {
   cluster: () => import("./cli/cluster.ts"),
   backend: () => import("./cli/backend.ts"),
   route: () => import("./cli/route.ts"),
+  certificate: () => import("./cli/certificate.ts"),
   settings: () => import("./cli/settings.ts"),
   state: () => import("./cli/state.ts"),
   status: () => import("./cli/status.ts"),
@@ -27,6 +28,7 @@ const COMMANDS: Record<string, () => Promise<{ run: Run }>> = {
   top: () => import("./cli/top.ts"),
   workers: () => import("./cli/workers.ts"),
   log: () => import("./cli/log.ts"),
+  upgrade: () => import("./cli/upgrade.ts"),
   stop: () => import("./cli/stop.ts"),
   schema: () => import("./cli/schema.ts"),
   completions: () => import("./cli/completions.ts"),
@@ -41,6 +43,9 @@ export async function main(argv: readonly string[]): Promise<number> {
     const { runWorker } = await import("./worker/worker.ts");
     runWorker(Number(argv[1]));
     return 0;
+  }
+  if (["check-upgrade", "guard", "resume"].includes(argv[0] ?? "")) {
+    return await (await import("./cli/resume.ts")).run(argv);
   }
   const json = argv.includes("--json");
   const [first = "help", ...args] = argv.filter((arg) => arg !== "--json");

@@ -76,8 +76,13 @@ const WORKERS = {
 export const COMMANDS = {
   start: {
     does: "serve; without a file a demonstration on port 8080",
-    options: { config: { short: "c", value: "FILE", about: "the configuration", words: "file" } },
+    options: {
+      config: { short: "c", value: "FILE", about: "the configuration", words: "file" },
+      "from-state": { about: "begin with what control.state_file has, if it is there, in place of the file's objects" },
+    },
     remote: true,
+    more: "The state file has what was served last, with all changes since the configuration file was read.",
+    examples: ["start -c /etc/kakehi/kakehi.yaml --from-state"],
   },
   check: CHECK,
   plan: PLAN,
@@ -115,6 +120,15 @@ export const COMMANDS = {
     does: "set what the proxy writes to its log, until it is set again",
     operands: [{ name: "LEVEL", words: LOG_LEVELS }],
     remote: true,
+  },
+  upgrade: {
+    does: "go on as another version, without losing a connection",
+    options: { binary: { value: "FILE", about: "the new program; default: the file that was started", words: "file" } },
+    remote: true,
+    more:
+      "The new program is tried first, with the state that is served. If it cannot serve it, or does not come up, the " +
+      "old one serves on and the command says why.",
+    examples: ["upgrade", "upgrade --binary /opt/kakehi-next/kakehi"],
   },
   stop: {
     does: "finish what is carried, then end",

@@ -1,7 +1,6 @@
 // The commands' side of the control socket: any number of requests on one connection, each with its progress and its answer.
 // Nothing here waits for ever but what is meant to: a request says how long the proxy may say nothing about it.
 
-import { Refused, Unreachable } from "../control/client.ts";
 import type { ControlAnswer, ErrorFields, Verb } from "../control/protocol.ts";
 import { controlSocketPath } from "../control/socket_path.ts";
 
@@ -10,8 +9,14 @@ const QUIET_LIMIT_MS = 10_000;
 /** New workers may have to start, and others to be asked, before a change is answered. */
 export const CHANGE_LIMIT_MS = 120_000;
 
+/** Nobody answers at the socket: the command ends with an exit code of its own. */
+export class Unreachable extends Error {
+  override name = "Unreachable";
+}
+
 /** The proxy answered that it does not do what was asked; with everything that it said about it. */
-export class RefusedRequest extends Refused {
+export class RefusedRequest extends Error {
+  override name = "Refused";
   readonly fields: Omit<ErrorFields, "reason">;
 
   constructor({ reason, ...fields }: ErrorFields) {

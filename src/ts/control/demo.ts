@@ -15,9 +15,9 @@ export interface DemoBackend {
   close(): Promise<void>;
 }
 
-/** Starts the backend on a free port of the loopback. */
-export function startDemoBackend(): DemoBackend {
-  const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, describe);
+/** Starts the backend on the loopback; without a port, on a free one. */
+export function startDemoBackend(port = 0): DemoBackend {
+  const server = Deno.serve({ hostname: "127.0.0.1", port, onListen: () => {} }, describe);
   return { address: `127.0.0.1:${server.addr.port}`, close: () => server.shutdown() };
 }
 

@@ -3,6 +3,9 @@
 // after it. So a change of one route among 100,000 costs the history one route.
 
 import type { Change } from "../config/changes.ts";
+import { checkState } from "../config/check_state.ts";
+import { toFile } from "../config/file_form.ts";
+import { formatErrors } from "../config/problem.ts";
 import { recordWith } from "../config/records.ts";
 import { routesWith } from "../config/route_index.ts";
 import { routeName } from "../config/route_key.ts";
@@ -13,9 +16,12 @@ export interface Authorship {
   who: Who;
   why: string;
   source: RevisionSource;
+  /** What it is about when no object of the state differs. */
+  about?: string;
 }
 
-interface Entry {
+/** A revision, as one main also hands it over to the next. */
+export interface HistoryEntry {
   report: RevisionReport;
   /** From the revision before to this one. */
   changes: readonly Change[];
@@ -26,13 +32,15 @@ const WHY_LENGTH_MAX = 1_000;
 
 export class History {
   /** The oldest first. */
-  readonly #entries: Entry[] = [];
+  readonly #entries: HistoryEntry[] = [];
+  /** Revisions up to this one come from another main, whose version may have known other keys. */
+  #foreignUpTo = -1;
 
   add(
     revision: number,
     hash: string,
     changes: readonly Change[],
-    { who, why, source }: Authorship,
+    { who, why, source, about }: Authorship,
     max: number,
     at = new Date(),
   ): RevisionReport {
@@ -41,7 +49,7 @@ export class History {
       revision,
       at: at.toISOString(),
       who,
-      what: summary(changes, source),
+      what: summary(changes, source, about),
       added: count(({ before, object }) => object !== "settings" && before === null),
       changed: count(({ before, after, object }) => object === "settings" || (before !== null && after !== null)),
       removed: count(({ after, object }) => object !== "settings" && after === null),
@@ -54,6 +62,17 @@ export class History {
     return report;
   }
 
+  /** Takes over the revisions of another main. */
+  adopt(entries: readonly HistoryEntry[]): void {
+    this.#entries.push(...entries);
+    this.#foreignUpTo = entries.at(-1)?.report.revision ?? -1;
+  }
+
+  /** The oldest first. */
+  get entries(): readonly HistoryEntry[] {
+    return this.#entries;
+  }
+
   /** The newest first. */
   reports(limit = Infinity): RevisionReport[] {
     return this.#entries.slice(-Math.min(limit, this.#entries.length)).reverse().map(({ report }) => report);
@@ -64,12 +83,23 @@ export class History {
     return this.#entries.at(-2)?.report.revision;
   }
 
-  /** The state of an earlier revision, made from the current state; undefined if it is not known any more. */
+  /**
+   * The state of an earlier revision, made from the current state; undefined if it is not known any more. Throws when it
+   * was another version's, and makes no state in this one.
+   */
   stateOf(revision: number, current: State): State | undefined {
     const at = this.#entries.findIndex(({ report }) => report.revision === revision);
     if (at < 0) return undefined;
-    return undone(current, this.#entries.slice(at + 1).flatMap(({ changes }) => changes));
+    const state = undone(current, this.#entries.slice(at + 1).flatMap(({ changes }) => changes));
+    return revision < this.#foreignUpTo ? readAgain(state, revision) : state;
   }
+}
+
+/** A state with objects of another version: what that one did not know gets its default. O(size of the state). */
+function readAgain(state: State, revision: number): State {
+  const loaded = checkState(toFile(state), `revision ${revision}`);
+  if (!loaded.state) throw new Error(`this version cannot read what was served then: ${formatErrors(loaded.errors)}`);
+  return loaded.state;
 }
 
 /** The state before some changes, which are given in their order. O(changes), and a copy of the lists that they touch. */
@@ -78,6 +108,7 @@ function undone(state: State, changes: readonly Change[]): State {
   const listeners = new Map<string, State["listeners"][string] | undefined>();
   const clusters = new Map<string, State["clusters"][string] | undefined>();
   const routes = new Map<string, State["routes"][number] | undefined>();
+  const certificates = new Map<string, State["certificates"][string] | undefined>();
   // The first change of an object says what it was before all of them.
   for (const change of changes.toReversed()) {
     switch (change.object) {
@@ -92,11 +123,15 @@ function undone(state: State, changes: readonly Change[]): State {
         break;
       case "route":
         routes.set(change.name, change.before ?? undefined);
+        break;
+      case "certificate":
+        certificates.set(change.name, change.before ?? undefined);
     }
   }
   return {
     ...state,
     ...settings,
+    certificates: certificates.size === 0 ? state.certificates : recordWith(state.certificates, certificates),
     listeners: listeners.size === 0 ? state.listeners : recordWith(state.listeners, listeners),
     clusters: clusters.size === 0 ? state.clusters : recordWith(state.clusters, clusters),
     routes: routes.size === 0 ? state.routes : routesWith(state.routes, routes),
@@ -104,9 +139,11 @@ function undone(state: State, changes: readonly Change[]): State {
 }
 
 /** `route a.test /x added`, `cluster app changed and 3 more changes`. */
-function summary(changes: readonly Change[], source: RevisionSource): string {
+function summary(changes: readonly Change[], source: RevisionSource, about: string | undefined): string {
   const [first] = changes;
-  if (!first) return source === "start" ? "the state at the start" : "names of backends lead to other addresses";
+  if (!first) {
+    return source === "start" ? "the state at the start" : about ?? "names of backends lead to other addresses";
+  }
   const rest = changes.length - 1;
   return rest === 0 ? describe(first) : `${describe(first)} and ${rest} more change${rest === 1 ? "" : "s"}`;
 }

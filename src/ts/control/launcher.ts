@@ -4,8 +4,9 @@
 import type { State } from "../config/mod.ts";
 import type { Log } from "../observe/log.ts";
 import type { Poller } from "../sys/poll.ts";
-import { allowOpenFiles, CHILD_FD, type Command } from "../sys/process.ts";
-import { WorkerProcess } from "./worker_process.ts";
+import { allowOpenFiles, type Command } from "../sys/process.ts";
+import type { LogLevel } from "../worker/protocol.ts";
+import { type HandedWorker, WorkerProcess } from "./worker_process.ts";
 
 /** Descriptors of a worker besides connections and pipes: listeners, epoll, log, libraries, the runtime's own. */
 const OTHER_FDS = 256;
@@ -44,6 +45,14 @@ export class Launcher {
     this.#spare = this.#launch();
   }
 
+  /** Ends the waiting process; comes back when it is gone. */
+  async dismiss(): Promise<void> {
+    const spare = this.#spare;
+    this.#spare = undefined;
+    spare?.kill();
+    await spare?.ended;
+  }
+
   close(): void {
     this.#closed = true;
     this.#spare?.kill();
@@ -62,8 +71,15 @@ export class Launcher {
   }
 
   #launch(): WorkerProcess {
-    return new WorkerProcess(this.options.poller, this.options.command, CHILD_FD, (level, message, worker) => {
-      this.options.log.log(level, message, { slot: worker.slot, pid: worker.pid });
-    });
+    return WorkerProcess.launch(this.options.poller, this.options.command, this.#onLog);
   }
+
+  /** A process that another main has started. Throws when it is gone. */
+  adopt(handed: HandedWorker): WorkerProcess {
+    return WorkerProcess.adopt(this.options.poller, handed, this.#onLog);
+  }
+
+  readonly #onLog = (level: LogLevel, message: string, worker: WorkerProcess) => {
+    this.options.log.log(level, message, { slot: worker.slot, pid: worker.pid });
+  };
 }

@@ -14,8 +14,17 @@ export class RouteNumbers {
   readonly #free: number[] = [];
   #next: number;
 
-  constructor(private readonly first: readonly RouteState[]) {
+  /** `first` are numbered by their places, unless `ids` gives their numbers. */
+  constructor(private readonly first: readonly RouteState[], ids?: readonly number[]) {
     this.#next = first.length;
+    if (ids?.some((id, index) => id !== index)) this.#take(ids);
+  }
+
+  #take(ids: readonly number[]): void {
+    this.#byKey = new Map(this.first.map((route, index) => [routeKey(route), ids[index]!]));
+    this.#next = ids.reduce((most, id) => Math.max(most, id + 1), 0);
+    const used = new Set(ids);
+    for (let id = 0; id < this.#next; id++) if (!used.has(id)) this.#free.push(id);
   }
 
   /** What the route changes among `changes` mean in numbers. */
@@ -50,7 +59,7 @@ export class RouteNumbers {
 
   /** The number of each route. */
   idsOf(routes: readonly RouteState[]): number[] {
-    if (routes === this.first) return routes.map((_, index) => index);
+    if (routes === this.first && !this.#byKey) return routes.map((_, index) => index);
     return routes.map((route) => this.#map.get(routeKey(route))!);
   }
 

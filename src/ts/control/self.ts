@@ -18,8 +18,46 @@ export function selfCommand(args: string[]): Command {
   return { path: OWN_FILE, args: [Deno.execPath(), "run", "-A", "--no-prompt", Deno.mainModule, ...args] };
 }
 
+/** The file that this program was started from, read before anybody replaced it. */
+const own = { path: Deno.execPath() };
+
+export function ownPath(): string {
+  return own.path;
+}
+
+/** Sets the path, where the system no longer tells it: the file has been replaced, and this program came back. */
+export function setOwnPath(path: string): void {
+  own.path = path;
+}
+
+/** Another program in the place of this one, as a command with `args`; without `binary`, the file of this one as it is now. */
+export function successorCommand(binary: string | undefined, args: string[]): Command {
+  if (binary !== undefined || isSingleBinary()) return { path: binary ?? own.path, args: ["kakehi", ...args] };
+  return { ...selfCommand(args), path: own.path };
+}
+
+/** What a service manager says to main alone. */
+const OF_MAIN = ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"];
+
+/** What is said once, to the program that is started; the sockets that it speaks of are handed on otherwise. */
+const OF_THE_START = ["LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"];
+
+/** The environment of a program that takes the place of main. */
+export function successorEnvironment(): Record<string, string> {
+  const environment = Deno.env.toObject();
+  for (const name of OF_THE_START) delete environment[name];
+  return environment;
+}
+
+/** The environment of a process that may become main under a number of its own. */
+export function guardEnvironment(): Record<string, string> {
+  const { WATCHDOG_PID: _, ...environment } = successorEnvironment();
+  return environment;
+}
+
 /** The environment of a worker: main's own, without what is meant for main alone. */
 export function workerEnvironment(): Record<string, string> {
-  const { NOTIFY_SOCKET: _notify, WATCHDOG_USEC: _watchdog, WATCHDOG_PID: _pid, ...rest } = Deno.env.toObject();
-  return rest;
+  const environment = Deno.env.toObject();
+  for (const name of OF_MAIN) delete environment[name];
+  return environment;
 }

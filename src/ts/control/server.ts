@@ -4,7 +4,7 @@
 // rule loses its connection and harms nobody else.
 
 import { closeFd } from "../sys/fds.ts";
-import { LineSocket } from "../sys/line_socket.ts";
+import { LineSocket, type LinesUnderWay } from "../sys/line_socket.ts";
 import { acceptConnection, openUnixListener, peerOf } from "../sys/listen.ts";
 import type { Poller } from "../sys/poll.ts";
 import { ControlError } from "./errors.ts";
@@ -18,6 +18,8 @@ const RUNNING_MAX = 16;
 const ANSWER_BYTES_MAX = 64 * 1024 * 1024;
 /** The same for all clients together. */
 const ALL_ANSWERS_BYTES_MAX = 128 * 1024 * 1024;
+/** What lines that are not whole may take of all clients together; whoever goes beyond it is dropped. */
+const ALL_LINES_BYTES_MAX = 64 * 1024 * 1024;
 /** A line must be whole this long after its first byte. */
 const LINE_LIMIT_MS = 30_000;
 /** Changes of more than this are large: a client may have one of them under way. */
@@ -25,7 +27,7 @@ const LARGE_ORDERS = 1_000;
 const LARGE_TEXT = 64 * 1024;
 const IDLE_LIMIT_MS = 60_000;
 const SWEEP_MS = 1_000;
-const FLUSH_MS = 5;
+const FLUSH_MS = 1;
 const LAST_ANSWERS_MS = 500;
 
 /** Who asks, as far as a verb needs to know. */
@@ -47,10 +49,28 @@ interface Client {
   lastHeardMs: number;
   /** Since when a line has begun and is not whole; 0: it is not so. */
   lineBegunMs: number;
-  running: number;
+  /** Being answered. */
+  readonly requests: Set<ControlRequest>;
   runningLarge: number;
   gone: PromiseWithResolvers<void>;
 }
+
+/** The socket and its clients as one main hands them over to the next. */
+export interface HandedServer {
+  listener: number;
+  clients: HandedClient[];
+}
+
+interface HandedClient {
+  fd: number;
+  who: Who;
+  underWay: LinesUnderWay;
+  /** Those that the next main goes on answering. */
+  requests: ControlRequest[];
+}
+
+/** Requests that another main can go on with. */
+const HANDED_VERBS: readonly Verb[] = ["subscribe", "upgrade"];
 
 /** The socket of another main that lives. */
 export class AlreadyRunning extends Error {
@@ -65,18 +85,75 @@ export class ControlServer {
   readonly #running = new Set<Promise<void>>();
   readonly #uid = Deno.uid();
   #uids: readonly number[] = [];
+  /** Nothing is read for now. */
+  #held = false;
 
-  /** Opens the socket; the path must have been made free by `claimSocketPath`. */
-  constructor(
+  /** Serves on a listening socket that lies at `path`. */
+  private constructor(
     private readonly path: string,
+    listener: number,
     private readonly poller: Poller,
     private readonly handler: Handler,
-    private readonly idleLimitMs = IDLE_LIMIT_MS,
+    private readonly idleLimitMs: number,
   ) {
-    this.#listener = openUnixListener(path, BACKLOG);
+    this.#listener = listener;
     this.#inode = inodeOf(path);
-    poller.add(this.#listener, () => this.#accept());
     this.#sweep = setInterval(() => this.#dropIdle(), Math.min(SWEEP_MS, idleLimitMs));
+  }
+
+  /** Opens the socket; the path must have been made free by `claimSocketPath`. */
+  static open(path: string, poller: Poller, handler: Handler, idleLimitMs = IDLE_LIMIT_MS): ControlServer {
+    const server = new ControlServer(path, openUnixListener(path, BACKLOG), poller, handler, idleLimitMs);
+    poller.add(server.#listener, () => server.#accept());
+    return server;
+  }
+
+  /** Takes over socket and clients from another main, and what they are waiting for. Nothing new is read before `release`. */
+  static adopt(path: string, handed: HandedServer, poller: Poller, handler: Handler): ControlServer {
+    const server = new ControlServer(path, handed.listener, poller, handler, IDLE_LIMIT_MS);
+    server.#held = true;
+    for (const { fd, who, underWay, requests } of handed.clients) {
+      const socket = LineSocket.from(fd, underWay, REQUEST_BYTES_MAX, ANSWER_BYTES_MAX);
+      const client = server.#add(socket, who);
+      for (const request of requests) server.#track(server.#run(client, request, false));
+      server.#flushLater(client);
+    }
+    return server;
+  }
+
+  /**
+   * Reads nothing more, until `release`. Resolves when only requests are left that another main can go on with; false when
+   * there are others still after the time.
+   */
+  async hold(limitMs: number): Promise<boolean> {
+    this.#held = true;
+    this.poller.remove(this.#listener);
+    for (const { socket } of this.#clients) this.poller.remove(socket.fd);
+    const isBusy = () => this.#requests().some(({ verb }) => !HANDED_VERBS.includes(verb));
+    for (let waitedMs = 0; isBusy() && waitedMs < limitMs; waitedMs += FLUSH_MS) await delay(FLUSH_MS);
+    return !isBusy();
+  }
+
+  release(): void {
+    if (!this.#held) return;
+    this.#held = false;
+    this.poller.add(this.#listener, () => this.#accept());
+    for (const client of this.#clients) this.#listenTo(client);
+  }
+
+  /** For `adopt` in another main; after `hold`. */
+  handOver(): HandedServer {
+    const clients = [...this.#clients].map(({ socket, who, requests }) => ({
+      fd: socket.fd,
+      who,
+      underWay: socket.underWay(),
+      requests: [...requests],
+    }));
+    return { listener: this.#listener, clients };
+  }
+
+  #requests(): ControlRequest[] {
+    return [...this.#clients].flatMap(({ requests }) => [...requests]);
   }
 
   /** Further users that may use the socket. The file's mode lets them in, the kernel's word on who connects keeps others out. */
@@ -102,7 +179,7 @@ export class ControlServer {
       if (!this.#mayConnect(who.uid)) socket.close();
       else if (this.#clients.size >= CLIENTS_MAX) {
         refuse(socket, "too_many", `${CLIENTS_MAX} clients are connected already`);
-      } else this.#serve(socket, { ...who, ...userName(who.uid) });
+      } else this.#listenTo(this.#add(socket, { ...who, ...userName(who.uid) }));
     }
   }
 
@@ -110,24 +187,35 @@ export class ControlServer {
     return uid === 0 || uid === this.#uid || this.#uids.includes(uid);
   }
 
-  #serve(socket: LineSocket, who: Who): void {
+  #add(socket: LineSocket, who: Who): Client {
     const gone = Promise.withResolvers<void>();
     const lastHeardMs = performance.now();
-    const client: Client = { socket, who, lastHeardMs, lineBegunMs: 0, running: 0, runningLarge: 0, gone };
+    const client: Client = { socket, who, lastHeardMs, lineBegunMs: 0, requests: new Set(), runningLarge: 0, gone };
     this.#clients.add(client);
-    this.poller.add(socket.fd, () => this.#receive(client));
+    return client;
+  }
+
+  #listenTo(client: Client): void {
+    this.poller.add(client.socket.fd, () => this.#receive(client));
   }
 
   #receive(client: Client): void {
     client.lastHeardMs = performance.now();
     client.lineBegunMs ||= client.lastHeardMs;
     try {
-      if (client.socket.receive((line) => this.#onLine(client, line))) return;
-      this.#drop(client);
+      if (!client.socket.receive((line) => this.#onLine(client, line))) return this.#drop(client);
+      if (this.#heldBytes() <= ALL_LINES_BYTES_MAX) return;
+      throw new Error(`clients have sent more than ${ALL_LINES_BYTES_MAX} bytes of lines that are not whole`);
     } catch (error) {
       this.#send(client, { id: null, status: "error", code: "bad_request", reason: (error as Error).message });
       this.#drop(client);
     }
+  }
+
+  #heldBytes(): number {
+    let bytes = 0;
+    for (const { socket } of this.#clients) bytes += socket.heldBytes;
+    return bytes;
   }
 
   #onLine(client: Client, line: unknown): void {
@@ -142,7 +230,7 @@ export class ControlServer {
       const reason = `verb ${JSON.stringify(verb)}: expected one of ${VERBS.join(", ")}`;
       return this.#send(client, { id, status: "error", code: "unknown_verb", reason });
     }
-    if (client.running >= RUNNING_MAX) {
+    if (client.requests.size >= RUNNING_MAX) {
       const reason = `${RUNNING_MAX} requests of this client are under way already`;
       return this.#send(client, { id, status: "error", code: "too_many", reason });
     }
@@ -151,14 +239,17 @@ export class ControlServer {
       const reason = "a large change of this client is under way already";
       return this.#send(client, { id, status: "error", code: "too_many", reason });
     }
-    const run = this.#run(client, request as ControlRequest, large);
+    this.#track(this.#run(client, request as ControlRequest, large));
+  }
+
+  #track(run: Promise<void>): void {
     this.#running.add(run);
     run.then(() => this.#running.delete(run));
   }
 
   async #run(client: Client, request: ControlRequest, large: boolean): Promise<void> {
     const { id } = request;
-    client.running++;
+    client.requests.add(request);
     if (large) client.runningLarge++;
     const asking: Asking = {
       who: client.who,
@@ -175,7 +266,7 @@ export class ControlServer {
       const failed = { code: "failed", reason: (error as Error).message } as const;
       this.#send(client, { ...(error instanceof ControlError ? error.fields : failed), id, status: "error" });
     } finally {
-      client.running--;
+      client.requests.delete(request);
       if (large) client.runningLarge--;
       client.lastHeardMs = performance.now();
     }
@@ -199,9 +290,10 @@ export class ControlServer {
   }
 
   #dropIdle(): void {
+    if (this.#held) return;
     const now = performance.now();
     for (const client of [...this.#clients]) {
-      const waiting = client.running === 0 || client.socket.queuedBytes > 0;
+      const waiting = client.requests.size === 0 || client.socket.queuedBytes > 0;
       const late = client.lineBegunMs > 0 && client.lineBegunMs < now - LINE_LIMIT_MS;
       if (late || (waiting && client.lastHeardMs < now - this.idleLimitMs)) this.#drop(client);
     }
@@ -245,6 +337,10 @@ async function settled(running: Set<Promise<void>>): Promise<void> {
   const limit = new Promise<void>((resolve) => timer = setTimeout(resolve, LAST_ANSWERS_MS));
   await Promise.race([Promise.all(running), limit]);
   clearTimeout(timer);
+}
+
+function delay(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
 function refuse(socket: LineSocket, code: "too_many", reason: string): void {

@@ -2,7 +2,7 @@
 // listening sockets, whichever process is in it.
 
 import type { State } from "../config/mod.ts";
-import type { WorkerProcess } from "./worker_process.ts";
+import type { HandedWorker, WorkerProcess } from "./worker_process.ts";
 
 const BACKOFF_FIRST_MS = 100;
 const BACKOFF_MAX_MS = 10_000;
@@ -17,6 +17,13 @@ export interface Slot {
   retry: ReturnType<typeof setTimeout> | undefined;
   /** While a process starts. */
   filling: Promise<void> | undefined;
+}
+
+/** A slot as one main hands it over to the next. */
+export interface HandedSlot {
+  worker: HandedWorker | null;
+  restarts: number;
+  earlyDeaths: number;
 }
 
 export function newSlot(index: number, worker: WorkerProcess | undefined, restarts: number): Slot {

@@ -13,13 +13,14 @@ import type { State } from "../config/mod.ts";
 import { closeFd } from "../sys/fds.ts";
 import { describeExit, type ExitStatus } from "../sys/process.ts";
 import type { WorkerChange } from "../worker/protocol.ts";
+import { type ActivatedSocket, describeActivated } from "./activation.ts";
 import { ChangeRefused } from "./errors.ts";
 import { Listeners, type Listening, type NamedFd, type Preparation } from "./listeners.ts";
 import { Launcher, type LauncherOptions } from "./launcher.ts";
 import { commitAll, prepareAll } from "./live_change.ts";
 import type { Serving } from "./serving.ts";
-import { backoffMs, newSlot, type Slot, slotCount } from "./slot.ts";
-import { type BackendEvent, WorkerFailure, WorkerProcess } from "./worker_process.ts";
+import { backoffMs, type HandedSlot, newSlot, type Slot, slotCount } from "./slot.ts";
+import { type BackendEvent, type HandedWorker, WorkerFailure, WorkerProcess } from "./worker_process.ts";
 
 /** Far above what a worker takes on a busy host (about 60 ms); a worker that needs longer hangs. */
 const READY_TIMEOUT_MS = 10_000;
@@ -41,12 +42,26 @@ export interface SupervisorOptions extends LauncherOptions {
   readyTimeoutMs?: number;
   changeTimeoutMs?: number;
   earlyDeathMs?: number;
+  /** Sockets that a service manager has opened. */
+  activated?: readonly ActivatedSocket[];
+}
+
+/** What one main hands over to the next. */
+export interface HandedSupervisor {
+  startedAtMs: number;
+  slots: HandedSlot[];
+  draining: HandedWorker[];
+  listeners: Listening[];
+  /** Sockets that a service manager has passed, whether a listener has them now or not. */
+  activated: ActivatedSocket[];
+  /** Descriptor of the access log; null: there is none. */
+  accessLog: number | null;
 }
 
 export class Supervisor {
-  readonly startedAtMs = Date.now();
+  startedAtMs = Date.now();
   #slots: Slot[] = [];
-  readonly #listeners = new Listeners();
+  readonly #listeners: Listeners;
   readonly #draining = new Set<WorkerProcess>();
   readonly #launcher: Launcher;
   #serving: Serving | undefined;
@@ -61,6 +76,7 @@ export class Supervisor {
 
   constructor(private readonly options: SupervisorOptions) {
     this.#launcher = new Launcher(options);
+    this.#listeners = new Listeners(options.activated);
   }
 
   get #readyTimeoutMs(): number {
@@ -116,21 +132,104 @@ export class Supervisor {
 
   /**
    * Serves the next revision with the processes that there are, and as many more or less as it wants. `decided` is called
-   * when nothing can be refused any more, and gives the hash of what every worker should then serve. Gives the longest
+   * when nothing can be refused any more, and gives the hash of what every worker should then serve. `certificates` is the
+   * descriptor with the material of those that the change has, and stays whose it is. Gives the longest
    * pause of a worker's loop in microseconds; rejects as `roll`.
    */
   changeLive(
     next: Serving,
     change: Omit<WorkerChange, "listenersRemoved">,
     decided: () => string,
+    certificates?: number,
   ): Promise<number> {
-    return this.#inTurn(() => this.#changeLive(next, change, decided));
+    return this.#inTurn(() => this.#changeLive(next, change, decided, certificates));
   }
 
   #inTurn<T>(change: () => Promise<T>): Promise<T> {
     const done = this.#change.then(change);
     this.#change = done.catch(() => {});
     return done;
+  }
+
+  /**
+   * Has `go` put another program in the place of this one, with no change under way and no process that waits or starts.
+   * Comes back only by rejecting, and then everything goes on.
+   */
+  handOver(go: (handed: HandedSupervisor) => never): Promise<never> {
+    return this.#inTurn(async () => {
+      this.#refuseWhenStopping();
+      await this.#settled();
+      await this.#launcher.dismiss();
+      try {
+        await heard();
+        this.#refuseWhenStopping();
+        return go(this.#handed());
+      } finally {
+        this.#launcher.keepSpare();
+      }
+    });
+  }
+
+  #handed(): HandedSupervisor {
+    return {
+      startedAtMs: this.startedAtMs,
+      slots: this.#slots.map(({ worker, restarts, earlyDeaths }) => ({
+        worker: worker?.state === "serving" ? worker.handOver() : null,
+        restarts,
+        earlyDeaths,
+      })),
+      draining: this.draining.filter(({ state }) => state === "draining").map((worker) => worker.handOver()),
+      listeners: [...this.listeners],
+      activated: [...this.#listeners.activated],
+      accessLog: this.#serving!.accessLog ?? null,
+    };
+  }
+
+  /**
+   * Takes over from another main what it served: its sockets, and the processes that still live. Nothing is heard from them
+   * before `listen`; those that died meanwhile are replaced.
+   */
+  adopt(handed: HandedSupervisor, serving: Serving): void {
+    this.#serving = serving;
+    this.startedAtMs = handed.startedAtMs;
+    this.#listeners.adopt(handed.listeners, handed.activated);
+    this.#slots = handed.slots.map(({ worker, restarts, earlyDeaths }, index) => ({
+      ...newSlot(index, worker ? this.#adoptWorker(worker) : undefined, restarts),
+      earlyDeaths,
+    }));
+    for (const slot of this.#slots) {
+      const { worker } = slot;
+      worker?.ended.then((status) => this.#onEnded(slot, worker, status));
+    }
+    for (const worker of handed.draining.flatMap((worker) => this.#adoptWorker(worker) ?? [])) {
+      this.#draining.add(worker);
+      worker.ended.then(() => this.#draining.delete(worker));
+    }
+  }
+
+  #adoptWorker(handed: HandedWorker): WorkerProcess | undefined {
+    try {
+      const worker = this.#launcher.adopt(handed);
+      worker.onBackend = (event) => this.watcher?.backend(event, handed.slot);
+      return worker;
+    } catch (error) {
+      const reason = (error as Error).message;
+      this.options.log.error("worker ended during the upgrade", { slot: handed.slot, pid: handed.pid, reason });
+      closeFd(handed.channel);
+      return undefined;
+    }
+  }
+
+  /** Hears the processes that were adopted, and fills the slots that have none. */
+  async listen(): Promise<void> {
+    for (const worker of this.#processes()) worker.listen();
+    await this.#inTurn(() => this.#fillEmpty());
+    this.#launcher.keepSpare();
+  }
+
+  /** Ends the processes of this main, which hands everything back; those that it adopted go on. */
+  async forsake(): Promise<void> {
+    await this.#launcher.dismiss();
   }
 
   /** Opens the access log anew (after it was renamed) and hands it to all workers. Throws when it cannot be opened. */
@@ -140,6 +239,12 @@ export class Supervisor {
     if (old === undefined) return;
     for (const worker of this.#processes()) worker.reopenAccessLog(serving!.accessLog!);
     closeFd(old);
+  }
+
+  /** Hands the keys of session tickets to all workers, and to those that start later. */
+  tellTicketKeys(keys: readonly string[]): void {
+    this.#serving?.describeAnew();
+    for (const worker of this.#processes()) worker.tellTicketKeys(keys);
   }
 
   /**
@@ -188,12 +293,10 @@ export class Supervisor {
   async #startAll(next: Serving, prepared: Preparation, count: number, slots: number): Promise<WorkerProcess[]> {
     const workers: WorkerProcess[] = [];
     try {
+      // They load their code at the same time.
+      while (workers.length < count) workers.push(this.#launcher.take());
       // One after the other: if the first refuses the state, no other needs to be told.
-      for (let slot = 0; slot < count; slot++) {
-        const worker = this.#launcher.take();
-        workers.push(worker);
-        await this.#startWorker(worker, slot, slots, next, prepared);
-      }
+      for (const [slot, worker] of workers.entries()) await this.#startWorker(worker, slot, slots, next, prepared);
       const dead = workers.find((worker) => worker.state !== "serving");
       if (dead) throw new WorkerFailure(`process ${dead.pid} ended right after it was ready`);
       this.#refuseWhenStopping();
@@ -217,6 +320,7 @@ export class Supervisor {
       (_, index) => newSlot(index, workers[index], old[index]?.restarts ?? 0),
     );
     for (const slot of this.#slots) if (slot.worker) this.#watch(slot, slot.worker);
+    if (!before) this.#sayActivated();
     await this.#fillEmpty();
     // The old workers still accept: those who wait at a removed listener are served before it closes.
     await this.#listeners.retire(removed);
@@ -224,6 +328,26 @@ export class Supervisor {
     this.#listeners.close(removed);
     before?.close(next);
     this.#launcher.keepSpare();
+  }
+
+  /** At the first start: where we listen instead of where the configuration says, and what we have no use for. */
+  #sayActivated(): void {
+    const { log } = this.options;
+    for (const { name, configured, address, activated } of this.listeners) {
+      if (!activated) continue;
+      const instead = address === configured ? {} : { instead_of: configured };
+      log.info("the socket is the service manager's", {
+        listener: name,
+        descriptor: activated.fd,
+        address,
+        ...instead,
+      });
+    }
+    for (const socket of this.#listeners.closeUnused()) {
+      log.warn("no listener has the name or the address of a socket of the service manager: it is closed", {
+        socket: describeActivated(socket),
+      });
+    }
   }
 
   /** Nobody fills this slot any more. */
@@ -244,6 +368,7 @@ export class Supervisor {
     next: Serving,
     change: Omit<WorkerChange, "listenersRemoved">,
     decided: () => string,
+    certificates: number | undefined,
   ): Promise<number> {
     this.#refuseWhenStopping();
     await this.#settled();
@@ -256,7 +381,8 @@ export class Supervisor {
     this.#undecided = undecided.promise;
     try {
       const forWorkers = { ...change, listenersRemoved };
-      await prepareAll(workers, forWorkers, (worker) => joining.get(worker)!, this.options.changeTimeoutMs);
+      const { changeTimeoutMs } = this.options;
+      await prepareAll(workers, forWorkers, (worker) => joining.get(worker)!, changeTimeoutMs, certificates);
     } catch (error) {
       this.#listeners.abandon(prepared);
       throw error;
@@ -346,6 +472,7 @@ export class Supervisor {
     return worker.start({
       slot,
       snapshot: serving.snapshot,
+      certificates: serving.certificates,
       revision: serving.revision,
       accessLog: serving.accessLog,
       listeners: this.#listeners.ofSlot(slot, slots, prepared?.next),
@@ -430,4 +557,9 @@ export class Supervisor {
   #refuseWhenStopping(): void {
     if (this.#stopping) throw new Error("the proxy is stopping");
   }
+}
+
+/** Signals that have come are heard by then: the runtime looks for them once a turn of its loop. */
+async function heard(): Promise<void> {
+  for (let turn = 0; turn < 2; turn++) await new Promise((resolve) => setTimeout(resolve, 0));
 }

@@ -7,9 +7,10 @@
 // from a time limit.
 
 import { closeFd, socketPair } from "../sys/fds.ts";
-import { LineSocket } from "../sys/line_socket.ts";
+import { LineSocket, type LinesUnderWay } from "../sys/line_socket.ts";
 import type { Poller } from "../sys/poll.ts";
 import {
+  CHILD_FD,
   type Command,
   describeExit,
   type ExitStatus,
@@ -46,10 +47,31 @@ export interface StartOrder {
   slot: number;
   /** Memfd with the snapshot; stays main's. */
   snapshot: number;
+  /** Descriptor with the material of certificates; stays main's. */
+  certificates?: number | undefined;
   revision: number;
   accessLog: number | undefined;
   listeners: NamedFd[];
 }
+
+/** A process as one main hands it over to the next. */
+export interface HandedWorker {
+  pid: number;
+  /** Main's end of the channel, and what is under way on it. */
+  channel: number;
+  underWay: LinesUnderWay;
+  state: "serving" | "draining";
+  slot: number;
+  revision: number;
+  launchedAtMs: number;
+  readyAtMs: number;
+  sandbox: string[];
+  holds: [fd: number, name: string][];
+  /** When it is killed if it still drains then; 0: it does not drain. */
+  killAtMs: number;
+}
+
+type OnLog = (level: LogLevel, message: string, worker: WorkerProcess) => void;
 
 /** What a worker says when it serves by a change. */
 export type Committed = Extract<WorkerEvent, { event: "committed" }>;
@@ -61,8 +83,7 @@ interface Pending<T> {
 }
 
 export class WorkerProcess {
-  readonly pid: number;
-  readonly launchedAtMs = Date.now();
+  launchedAtMs = Date.now();
   readonly ended: Promise<ExitStatus>;
   state: WorkerState = "waiting";
   slot = -1;
@@ -74,7 +95,6 @@ export class WorkerProcess {
   readonly holds = new Map<number, string>();
   onBackend: (event: BackendEvent) => void = () => {};
 
-  readonly #channel: LineSocket;
   readonly #pidFd: number;
   #ready: Pending<void> | undefined;
   #prepared: Pending<void> | undefined;
@@ -85,30 +105,79 @@ export class WorkerProcess {
   #lastId = 0;
   #flushTimer: ReturnType<typeof setTimeout> | undefined;
   #killTimer: ReturnType<typeof setTimeout> | undefined;
+  #killAtMs = 0;
+  #listens = false;
   #resolveEnded!: (status: ExitStatus) => void;
   readonly #loaded = Promise.withResolvers<void>();
 
-  /** Starts the process: it runs, and waits for its orders. */
-  constructor(
+  /** Throws SystemError when there is no such process. */
+  private constructor(
     private readonly poller: Poller,
-    command: (fd: number) => Command,
-    childFd: number,
-    private readonly onLog: (level: LogLevel, message: string, worker: WorkerProcess) => void,
+    readonly pid: number,
+    private readonly channel: LineSocket,
+    private readonly onLog: OnLog,
   ) {
+    this.#pidFd = openPidFd(pid);
+    this.ended = new Promise((resolve) => this.#resolveEnded = resolve);
+    poller.add(this.#pidFd, () => this.#end());
+  }
+
+  /** Starts the process: it runs, and waits for its orders. */
+  static launch(poller: Poller, command: (fd: number) => Command, onLog: OnLog): WorkerProcess {
     const [ours, theirs] = socketPair();
     try {
-      this.pid = spawn(command(childFd), workerEnvironment(), theirs);
-      this.#pidFd = openPidFd(this.pid);
+      const pid = spawn(command(CHILD_FD), workerEnvironment(), theirs);
+      const channel = new LineSocket(ours, EVENT_BYTES_MAX, QUEUE_BYTES_MAX);
+      const worker = new WorkerProcess(poller, pid, channel, onLog);
+      worker.listen();
+      return worker;
     } catch (error) {
       closeFd(ours);
       throw error;
     } finally {
       closeFd(theirs);
     }
-    this.ended = new Promise((resolve) => this.#resolveEnded = resolve);
-    this.#channel = new LineSocket(ours, EVENT_BYTES_MAX, QUEUE_BYTES_MAX);
-    poller.add(ours, () => this.#receive());
-    poller.add(this.#pidFd, () => this.#end());
+  }
+
+  /**
+   * Takes over a process that another main has started. Nothing is read from its channel before `listen`, so that it can
+   * still be handed back. Throws SystemError when it is gone.
+   */
+  static adopt(poller: Poller, handed: HandedWorker, onLog: OnLog): WorkerProcess {
+    const channel = LineSocket.from(handed.channel, handed.underWay, EVENT_BYTES_MAX, QUEUE_BYTES_MAX);
+    const worker = new WorkerProcess(poller, handed.pid, channel, onLog);
+    const { state, slot, revision, launchedAtMs, readyAtMs, sandbox } = handed;
+    Object.assign(worker, { state, slot, revision, launchedAtMs, readyAtMs, sandbox });
+    for (const [fd, name] of handed.holds) worker.holds.set(fd, name);
+    if (handed.killAtMs > 0) worker.#killAt(handed.killAtMs);
+    worker.#loaded.resolve();
+    return worker;
+  }
+
+  /** Hears what the process says. */
+  listen(): void {
+    if (this.#listens || this.state === "ended") return;
+    this.#listens = true;
+    this.poller.add(this.channel.fd, () => this.#receive());
+  }
+
+  /** For `adopt` in another main. Throws LineError when it does not take what it was told. */
+  handOver(): HandedWorker {
+    const { pid, slot, revision, launchedAtMs, readyAtMs, sandbox } = this;
+    this.channel.flush();
+    return {
+      pid,
+      channel: this.channel.fd,
+      underWay: this.channel.underWay(),
+      state: this.state === "draining" ? "draining" : "serving",
+      slot,
+      revision,
+      launchedAtMs,
+      readyAtMs,
+      sandbox,
+      holds: [...this.holds],
+      killAtMs: this.#killAtMs,
+    };
   }
 
   /** Resolves when it has loaded its code, has ended, or the time is over. */
@@ -128,6 +197,7 @@ export class WorkerProcess {
     this.revision = order.revision;
     const named: NamedFd[] = [{ name: "snapshot", fd: order.snapshot }];
     if (order.accessLog !== undefined) named.push({ name: "access_log", fd: order.accessLog });
+    if (order.certificates !== undefined) named.push({ name: "certificates", fd: order.certificates });
     named.push(...order.listeners.map(({ name, fd }) => ({ name: `listener:${name}`, fd })));
     for (const { name, fd } of order.listeners) this.holds.set(fd, name);
     const ready = new Promise<void>((resolve, reject) => this.#ready = { resolve, reject });
@@ -145,12 +215,23 @@ export class WorkerProcess {
    * ChangeRefused when it cannot serve the change, with WorkerFailure when it ends; it is ended when it does not answer in
    * time. The descriptors may be closed once there is an answer.
    */
-  prepare(revision: number, change: number, listeners: readonly NamedFd[], timeoutMs: number): Promise<void> {
-    const fds = ["change", ...listeners.map(({ name }) => `listener:${name}`)];
+  prepare(
+    revision: number,
+    change: number,
+    listeners: readonly NamedFd[],
+    timeoutMs: number,
+    certificates?: number,
+  ): Promise<void> {
+    const named = [{ name: "change", fd: change }, ...listeners.map(({ name, fd }) => ({ name: `listener:${name}`, fd }))];
+    if (certificates !== undefined) named.push({ name: "certificates", fd: certificates });
     return this.#within(timeoutMs, "prepare a change", (pending) => {
       this.#prepared = pending;
-      this.#send({ order: "prepare", revision, fds }, [change, ...listeners.map(({ fd }) => fd)]);
+      this.#send({ order: "prepare", revision, fds: named.map(({ name }) => name) }, named.map(({ fd }) => fd));
     });
+  }
+
+  tellTicketKeys(keys: readonly string[]): void {
+    if (this.state !== "ended" && this.state !== "waiting") this.#send({ order: "ticket_keys", keys: [...keys] });
   }
 
   /** Has it serve by the prepared change. Rejects with WorkerFailure when it ends; it is ended when it does not answer in time. */
@@ -222,15 +303,20 @@ export class WorkerProcess {
     if (this.state !== "serving") return this.kill();
     this.state = "draining";
     this.#send({ order: "drain", deadlineMs });
-    this.#killTimer = setTimeout(() => this.kill(), deadlineMs + DRAIN_GRACE_MS);
+    this.#killAt(Date.now() + deadlineMs + DRAIN_GRACE_MS);
   }
 
   /** Exits without finishing what it carries; killed when it takes longer than a moment. */
   stop(): void {
     if (this.state !== "serving" && this.state !== "draining") return this.kill();
     this.#send({ order: "stop" });
+    this.#killAt(Date.now() + STOP_GRACE_MS);
+  }
+
+  #killAt(timeMs: number): void {
     clearTimeout(this.#killTimer);
-    this.#killTimer = setTimeout(() => this.kill(), STOP_GRACE_MS);
+    this.#killAtMs = timeMs;
+    this.#killTimer = setTimeout(() => this.kill(), Math.max(0, timeMs - Date.now()));
   }
 
   /** Ends it without a word. */
@@ -243,28 +329,28 @@ export class WorkerProcess {
   }
 
   #send(order: WorkerOrder, fds: number[] = []): void {
-    if (this.#channel.closed) return;
-    if (!this.#channel.send(order, fds)) return this.#fail("it does not read its channel");
+    if (this.channel.closed) return;
+    if (!this.channel.send(order, fds)) return this.#fail("it does not read its channel");
     this.#flushLater();
   }
 
   #flushLater(): void {
-    if (this.#channel.queuedBytes === 0 || this.#flushTimer !== undefined) return;
+    if (this.channel.queuedBytes === 0 || this.#flushTimer !== undefined) return;
     this.#flushTimer = setTimeout(() => {
       this.#flushTimer = undefined;
-      this.#channel.flush();
+      this.channel.flush();
       this.#flushLater();
     }, FLUSH_INTERVAL_MS);
   }
 
   #receive(): void {
     try {
-      if (this.#channel.receive((line) => this.#onEvent(line as WorkerEvent))) return;
+      if (this.channel.receive((line) => this.#onEvent(line as WorkerEvent))) return;
     } catch (error) {
       this.#fail(`its channel is broken: ${(error as Error).message}`);
     }
     // The worker closed its end, or cannot be understood: it is about to end, or is made to.
-    this.poller.remove(this.#channel.fd);
+    this.poller.remove(this.channel.fd);
   }
 
   #onEvent(event: WorkerEvent): void {
@@ -318,14 +404,14 @@ export class WorkerProcess {
   #end(): void {
     const status = reap(this.pid);
     if (status === undefined) return;
-    if (!this.#channel.closed) this.#receive(); // Its last words.
+    if (!this.channel.closed) this.#receive(); // Its last words.
     this.state = "ended";
     clearTimeout(this.#flushTimer);
     clearTimeout(this.#killTimer);
     this.poller.remove(this.#pidFd);
-    this.poller.remove(this.#channel.fd);
+    this.poller.remove(this.channel.fd);
     closeFd(this.#pidFd);
-    this.#channel.close();
+    this.channel.close();
     this.#refusal ??= describeExit(status);
     const failure = new WorkerFailure(this.#refusal);
     for (const pending of [this.#ready, this.#prepared, this.#committed]) pending?.reject(failure);

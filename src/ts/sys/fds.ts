@@ -24,7 +24,12 @@ export const O_CLOEXEC = 0o2000000;
 const O_WRONLY = 1;
 const O_CREAT = 0o100;
 const O_APPEND = 0o2000;
+const F_GETFD = 1;
+const F_SETFD = 2;
+const F_GETFL = 3;
+const F_SETFL = 4;
 const F_DUPFD_CLOEXEC = 1030;
+const FD_CLOEXEC = 1;
 const F_ADD_SEALS = 1033;
 const ALL_SEALS = 0xf; // no more seals, shrinking, growing, writing
 const MFD_CLOEXEC = 1;
@@ -64,6 +69,21 @@ export function duplicateFd(fd: number): number {
   return checked(libc.fcntl(fd, F_DUPFD_CLOEXEC, 3), "fcntl", `duplicate ${fd}`);
 }
 
+/**
+ * Makes a descriptor that was passed to this program its own: no child gets it by being there. False when it is not open, or
+ * was made here, where everything has CLOEXEC from the beginning.
+ */
+export function takeInherited(fd: number): boolean {
+  const flags = libc.fcntl(fd, F_GETFD, 0);
+  return flags >= 0 && (flags & FD_CLOEXEC) === 0 && libc.fcntl(fd, F_SETFD, FD_CLOEXEC) === 0;
+}
+
+/** For all who share the open file. */
+export function setNonBlocking(fd: number): void {
+  const flags = checked(libc.fcntl(fd, F_GETFL, 0), "fcntl", `descriptor ${fd}`);
+  checked(libc.fcntl(fd, F_SETFL, flags | O_NONBLOCK), "fcntl", `descriptor ${fd}`);
+}
+
 /** Two connected stream sockets, CLOEXEC and non-blocking. */
 export function socketPair(): [number, number] {
   const pair = new Int32Array(2);
@@ -88,6 +108,18 @@ export function memoryFile(name: string, content: Uint8Array<ArrayBuffer>): numb
   return fd;
 }
 
+/** `length` bytes of a file from `at` on. */
+export function readRange(fd: number, at: number, length: number): Uint8Array<ArrayBuffer> {
+  const content = new Uint8Array(length);
+  for (let done = 0; done < length;) {
+    const rest = content.subarray(done);
+    const count = checked(libc.pread(fd, rest, BigInt(rest.length), BigInt(at + done)), "pread", `descriptor ${fd}`);
+    if (count === 0) throw new Error(`descriptor ${fd} ends before ${at + length}`);
+    done += count;
+  }
+  return content;
+}
+
 /** The whole content of a file, read from its start; does not move the offset that other holders share. */
 export function readWhole(fd: number): Uint8Array<ArrayBuffer> {
   let content = new Uint8Array(64 * 1024);
@@ -105,13 +137,20 @@ export function readWhole(fd: number): Uint8Array<ArrayBuffer> {
   }
 }
 
-/** Sends one datagram to a unix socket by its path; a leading "@" means the abstract namespace (systemd's NOTIFY_SOCKET). */
+/**
+ * Sends one datagram to a unix socket by its path; a leading "@" means the abstract namespace (systemd's NOTIFY_SOCKET).
+ * Never waits: throws SystemError with EAGAIN when the receiver has no room.
+ */
 export function sendDatagram(path: string, text: string): void {
   const fd = checked(libc.socket(AF_UNIX, SOCK_DGRAM | O_CLOEXEC, 0), "socket", path);
   try {
     const address = unixAddress(path);
     const data = encoder.encode(text);
-    checked(libc.sendto(fd, data, BigInt(data.length), MSG_NOSIGNAL, address, address.length), "sendto", path);
+    checked(
+      libc.sendto(fd, data, BigInt(data.length), MSG_NOSIGNAL | MSG_DONTWAIT, address, address.length),
+      "sendto",
+      path,
+    );
   } finally {
     closeFd(fd);
   }

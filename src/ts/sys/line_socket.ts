@@ -11,6 +11,14 @@ export class LineError extends Error {
   override name = "LineError";
 }
 
+/** What is under way on a socket, for whoever takes it over. */
+export interface LinesUnderWay {
+  /** The beginning of a line that has been read, as base64. */
+  input: string;
+  /** What waits to be written, as base64. */
+  output: string;
+}
+
 interface Piece {
   data: Uint8Array<ArrayBuffer>;
   fds: readonly number[];
@@ -35,8 +43,40 @@ export class LineSocket {
     this.fd = fd;
   }
 
+  /** Takes over a socket from another LineSocket. */
+  static from(fd: number, underWay: LinesUnderWay, lineBytesMax: number, queueBytesMax: number): LineSocket {
+    const socket = new LineSocket(fd, lineBytesMax, queueBytesMax);
+    const input = Uint8Array.fromBase64(underWay.input);
+    while (socket.#input.length < input.length) socket.#grow();
+    socket.#input.set(input);
+    socket.#inputLength = input.length;
+    const data = Uint8Array.fromBase64(underWay.output);
+    if (data.length > 0) socket.#output.push({ data, fds: [] });
+    socket.#outputBytes = data.length;
+    return socket;
+  }
+
+  /** For `from`. Descriptors that wait to be sent, or came without their line, cannot be told: there must be none. */
+  underWay(): LinesUnderWay {
+    if (this.#fds.length > 0 || this.#output.some(({ fds }) => fds.length > 0)) {
+      throw new LineError("descriptors are under way");
+    }
+    const output = new Uint8Array(this.#outputBytes);
+    let at = 0;
+    for (const { data } of this.#output) {
+      output.set(data, at);
+      at += data.length;
+    }
+    return { input: this.#input.subarray(0, this.#inputLength).toBase64(), output: output.toBase64() };
+  }
+
   get closed(): boolean {
     return this.#closed;
+  }
+
+  /** Memory that a line which is not whole yet takes, beyond that of an idle socket. */
+  get heldBytes(): number {
+    return this.#input.length - READ_BYTES;
   }
 
   /** Bytes that the kernel has not taken yet. */

@@ -33,7 +33,7 @@ export const SIGUSR1 = 10;
 export const SIGUSR2 = 12;
 export const SIGTERM = 15;
 /** What a terminal or a service manager sends to main; workers are told by their channel. */
-const SIGNALS_OF_MAIN = [SIGHUP, SIGINT, SIGUSR1, SIGUSR2, SIGTERM];
+export const SIGNALS_OF_MAIN: readonly number[] = [SIGHUP, SIGINT, SIGUSR1, SIGUSR2, SIGTERM];
 
 const SPAWN_SETPGROUP = 0x02;
 const SPAWN_SETSIGMASK = 0x08;
@@ -97,14 +97,14 @@ export function spawn(command: Command, env: Record<string, string>, fd: number)
 }
 
 /** sigset_t: a bit a signal, of 1024. */
-function signalSet(signals: readonly number[]): Uint8Array<ArrayBuffer> {
+export function signalSet(signals: readonly number[]): Uint8Array<ArrayBuffer> {
   const set = new Uint8Array(128);
   for (const signal of signals) set[(signal - 1) >> 3]! |= 1 << ((signal - 1) & 7);
   return set;
 }
 
 /** char *[] with a closing NULL; `strings` keeps alive what the pointers lead to. */
-function stringArray(texts: string[]): { pointers: Uint8Array<ArrayBuffer>; strings: Uint8Array<ArrayBuffer>[] } {
+export function stringArray(texts: string[]): { pointers: Uint8Array<ArrayBuffer>; strings: Uint8Array<ArrayBuffer>[] } {
   const strings = texts.map(cString);
   const pointers = new BigUint64Array([...strings.map(addressOf), 0n]);
   return { pointers: new Uint8Array(pointers.buffer), strings };

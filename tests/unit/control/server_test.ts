@@ -1,4 +1,4 @@
-import { Refused, request, Unreachable } from "../../../src/ts/control/client.ts";
+import { ask, RefusedRequest, Unreachable } from "../../../src/ts/cli/connection.ts";
 import { type ControlRequest, REQUEST_BYTES_MAX } from "../../../src/ts/control/protocol.ts";
 import { AlreadyRunning, type Asking, claimSocketPath, ControlServer } from "../../../src/ts/control/server.ts";
 import { Poller } from "../../../src/ts/sys/poll.ts";
@@ -20,7 +20,7 @@ async function withServer(body: (path: string) => Promise<void>, idleMs?: number
   const folder = await Deno.makeTempDir();
   const path = `${folder}/control.sock`;
   const poller = new Poller();
-  const server = new ControlServer(path, poller, answer, idleMs);
+  const server = ControlServer.open(path, poller, answer, idleMs);
   try {
     await body(path);
   } finally {
@@ -56,12 +56,12 @@ async function raw(
 
 Deno.test("ControlServer answers requests with their id, and tells of progress before", async () => {
   await withServer(async (path) => {
-    assertEquals(await request(path, "version", {}), { version: "1" });
+    assertEquals(await ask<unknown>(path, "version"), { version: "1" });
     const progress: unknown[] = [];
-    const { size } = await request(path, "status", {}, (fields) => progress.push(fields));
-    assertEquals((size as string).length, 500_000, "an answer larger than the socket's buffer");
+    const { size } = await ask<{ size: string }>(path, "status", {}, { onProgress: (fields) => progress.push(fields) });
+    assertEquals(size.length, 500_000, "an answer larger than the socket's buffer");
     assertEquals(progress, [{ left: 2 }, { left: 1 }]);
-    await assertRejects(() => request(path, "stop", { now: true }), /the test says no/);
+    await assertRejects(() => ask(path, "stop", { now: true }), /the test says no/);
     const two = await raw(path, '{"id":"a","verb":"version"}\n{"id":7,"verb":"version"}\n', 2);
     assertEquals(two.map(({ id, status }) => [id, status]), [["a", "ok"], [7, "ok"]]);
   });
@@ -107,8 +107,23 @@ Deno.test("ControlServer bounds the number of its clients, and how long they say
       assertEquals(await client.read(new Uint8Array(1)), null, "an idle client is dropped");
       client.close();
     }
-    assertEquals(await request(path, "version", {}), { version: "1" });
+    assertEquals(await ask<unknown>(path, "version"), { version: "1" });
   }, 150);
+});
+
+Deno.test("ControlServer bounds what the beginnings of lines take of all clients together", async () => {
+  await withServer(async (path) => {
+    const clients = await Promise.all(Array.from({ length: 4 }, () => Deno.connect({ transport: "unix", path })));
+    const beginning = encoder.encode(`{"id":1,"verb":"version","pad":"${"x".repeat(5 << 20)}`);
+    for (const client of clients) await writeAll(client, beginning);
+    const [refusal] = await raw(path, beginning);
+    assertMatch(String(refusal!["reason"]), /lines that are not whole/);
+    for (const client of clients) {
+      await writeAll(client, encoder.encode('"}\n'));
+      assert(await client.read(new Uint8Array(100)), "whoever was there before is answered");
+      client.close();
+    }
+  });
 });
 
 Deno.test("ControlServer bounds the requests of one client at a time", async () => {
@@ -126,7 +141,7 @@ Deno.test("claimSocketPath() replaces the socket of a dead main only", async () 
   const path = `${folder}/control.sock`;
   await claimSocketPath(path);
   const poller = new Poller();
-  const server = new ControlServer(path, poller, answer);
+  const server = ControlServer.open(path, poller, answer);
   assert(await assertRejects(() => claimSocketPath(path), /another proxy is running/) instanceof AlreadyRunning);
 
   // Closing removes the file only while it is ours.
@@ -143,10 +158,10 @@ Deno.test("claimSocketPath() replaces the socket of a dead main only", async () 
   await Deno.remove(folder, { recursive: true });
 });
 
-Deno.test("request() tells an unreachable proxy from one that refuses", async () => {
-  assert(await assertRejects(() => request("/nowhere/kakehi.sock", "status", {})) instanceof Unreachable);
+Deno.test("ask() tells an unreachable proxy from one that refuses", async () => {
+  assert(await assertRejects(() => ask("/nowhere/kakehi.sock", "status")) instanceof Unreachable);
   await withServer(async (path) => {
-    assert(await assertRejects(() => request(path, "stop", { now: true })) instanceof Refused);
-    assert(await assertRejects(() => request(path, "status", {}, undefined, 1)) instanceof Unreachable);
+    assert(await assertRejects(() => ask(path, "stop", { now: true })) instanceof RefusedRequest);
+    assert(await assertRejects(() => ask(path, "status", {}, { quietLimitMs: 1 })) instanceof Unreachable);
   });
 });

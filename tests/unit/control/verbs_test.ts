@@ -1,5 +1,6 @@
 // The verbs of the control socket, from a client's bytes to its answers, over workers of the tests.
 
+import { ControlError } from "../../../src/ts/control/errors.ts";
 import { Live } from "../../../src/ts/control/live.ts";
 import { VERBS } from "../../../src/ts/control/protocol.ts";
 import { protocolSchema } from "../../../src/ts/control/protocol_schema.ts";
@@ -21,7 +22,7 @@ async function withMain(body: (client: Client, path: string, bench: Bench) => Pr
   await using bench = new Bench();
   const { supervisor, log, poller } = bench;
   await supervisor.roll(Serving.first(1, makeState({ clusters: { app: makeCluster("10.0.0.1:80") } }), {}));
-  const server: ControlServer = new ControlServer(path, poller, (request, asking) => live.answer(request, asking));
+  const server: ControlServer = ControlServer.open(path, poller, (request, asking) => live.answer(request, asking));
   const live = new Live({
     supervisor,
     log,
@@ -30,7 +31,9 @@ async function withMain(body: (client: Client, path: string, bench: Bench) => Pr
     load: () => Promise.reject(new Error("there is no file")),
     loadedAtMs: 0,
     resolved: {},
-    startedBy: BY,
+    begin: BY,
+    upgrade: () => Promise.reject(new ControlError("failed", "this main is a test")),
+    upgrades: () => 0,
     stop: (atOnce) => supervisor.stop(atOnce),
     reload: () => {},
     onUids: (uids) => server.setUids(uids),
