@@ -229,3 +229,23 @@ Deno.test("explain tells which route answers and why", async () => {
     assertEquals(answer.considered.map(({ key }: any) => key.host), ["a.test"]);
   });
 });
+
+Deno.test("explain tells what becomes of the fields of a request, as the codec writes them", async () => {
+  await withProxy(CONFIG, async (_proxy, client) => {
+    const ask = (more: object) => client.ask({ verb: "explain", url: "http://a.test/x", ...more });
+    const headers = [["X-Forwarded-For", "1.2.3.4"], ["Connection", "close, X-Hop"], ["X-Hop", "1"], ["Accept", "*/*"]];
+    const answer = await ask({ headers, client: "2001:db8::7" });
+    assertEquals(answer.headers_added, [
+      ["X-Forwarded-For", "2001:db8::7"],
+      ["X-Forwarded-Proto", "http"],
+      ["X-Forwarded-Host", "a.test"],
+      ["X-Forwarded-Port", "80"],
+      ["X-Request-Id", "32 hexadecimal digits"],
+      ["Via", "1.1 kakehi"],
+    ]);
+    assertEquals(answer.headers_removed, ["x-forwarded-for", "connection", "x-hop"]);
+    assertEquals((await ask({})).headers_added[0], ["X-Forwarded-For", "the client's address"]);
+    assertEquals((await ask({ headers: [["Content-Length", "x"]] })).refusal, "bad_request");
+    assertMatch((await ask({ client: "nobody" })).reason, /client: expected an IP address/);
+  });
+});

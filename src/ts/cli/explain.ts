@@ -39,6 +39,7 @@ export function explainText(answer: ExplainAnswer): string {
   const facts: [string, string][] = [["listener", listener ?? "none has this port"]];
   facts.push(["route", route ? name(route.key) : "none: the answer is 404"]);
   if (route) facts.push(["cluster", cluster ? `${cluster.name} (${cluster.balance})` : route.cluster]);
+  if (answer.refusal !== null) facts.push(["refused", `${answer.refusal}: the request as such`]);
   if (cluster) facts.push(["would ask", answer.would_pick ?? "nobody: the answer is 503"]);
   const width = Math.max(...facts.map(([word]) => word.length));
   const parts = [facts.map(([word, value]) => `${word.padEnd(width)}  ${paint("bold", visible(value))}`).join("\n")];

@@ -2,6 +2,7 @@
 // their numbers; which rule wins, and how the backends stand, is what a worker says.
 
 import type { RouteState, State } from "../config/state.ts";
+import { formatEndpoint, parseEndpoint } from "../sys/listen.ts";
 import { ControlError } from "./errors.ts";
 import type { Fields } from "./fields.ts";
 import type { ExplainAnswer } from "./protocol.ts";
@@ -10,8 +11,6 @@ import type { Transactions } from "./transactions.ts";
 
 const ANSWER_LIMIT_MS = 2_000;
 const HEADERS_MAX = 1_000;
-/** What a peer that is not trusted may not say, and what concerns one connection only. */
-const REMOVED = ["connection", "forwarded", "keep-alive", "proxy-connection", "te", "upgrade", "x-forwarded-*"];
 
 export async function explainRequest(
   fields: Fields,
@@ -26,9 +25,12 @@ export async function explainRequest(
   const worker = supervisor.slots.find(({ worker }) => worker?.state === "serving")?.worker;
   const { state } = transactions;
   const numbers = transactions.routesByNumber();
-  const explained = await worker?.explain({ host: url.host, path: url.pathname, method, headers }, ANSWER_LIMIT_MS);
+  const secure = url.protocol === "https:";
+  const port = Number(url.port || (secure ? 443 : 80));
+  const request = { host: url.host, path: url.pathname, method, headers, client: readClient(client), port, secure };
+  const explained = await worker?.explain(request, ANSWER_LIMIT_MS);
   if (!explained) throw new ControlError("failed", "no worker answers");
-  const { winner, considered, cluster, backends, wouldPick } = explained;
+  const { winner, considered, cluster, backends, wouldPick, rewritten } = explained;
   const route = numbers(winner);
   const clusterState = cluster === null ? undefined : state.clusters[cluster];
   return {
@@ -43,8 +45,9 @@ export async function explainRequest(
       return { address, weight, standing, requests, connections };
     }),
     would_pick: wouldPick,
-    headers_added: forwarded(url, client),
-    headers_removed: headers.map(([name]) => name).filter(isRemoved),
+    refusal: rewritten?.refusal ?? null,
+    headers_added: rewritten?.added ?? [],
+    headers_removed: rewritten?.removed ?? [],
     timeouts: { ...timeoutsOf(state), ...clusterState?.timeouts },
   };
 }
@@ -67,6 +70,17 @@ function readHeaders(list: unknown[]): [string, string][] {
   return (list as [string, string][]).map(([name, value]) => [name.toLowerCase(), value]);
 }
 
+/** `ip`, `[ip]` or either with a port, as `ip:port`. */
+function readClient(text: string | undefined): string | null {
+  if (text === undefined) return null;
+  const bare = /^\[?([0-9a-fA-F:.]+?)\]?$/.exec(text)?.[1];
+  for (const address of [text, ...(bare ? [formatEndpoint({ ip: bare, port: 0 })] : [])]) {
+    const endpoint = parseEndpoint(address);
+    if (endpoint) return formatEndpoint(endpoint);
+  }
+  throw new ControlError("bad_request", "client: expected an IP address such as 192.0.2.1 or 2001:db8::1");
+}
+
 /** The listener whose port the URL has; the only one there is, if it has none of a listener. */
 function listenerOf({ listeners }: Supervisor, { port, protocol }: URL): string | null {
   const wanted = port || (protocol === "https:" ? "443" : "80");
@@ -77,20 +91,6 @@ function listenerOf({ listeners }: Supervisor, { port, protocol }: URL): string 
 
 function keyOf({ cluster: _, ...key }: RouteState) {
   return key;
-}
-
-function forwarded({ protocol, host, port }: URL, client = "the client's address"): [string, string][] {
-  return [
-    ["X-Forwarded-For", client],
-    ["X-Forwarded-Proto", protocol.slice(0, -1)],
-    ["X-Forwarded-Host", host],
-    ["X-Forwarded-Port", port || (protocol === "https:" ? "443" : "80")],
-    ["X-Request-Id", "32 hexadecimal digits"],
-  ];
-}
-
-function isRemoved(name: string): boolean {
-  return REMOVED.some((known) => known.endsWith("*") ? name.startsWith(known.slice(0, -1)) : name === known);
 }
 
 function timeoutsOf(

@@ -4,10 +4,12 @@ import type { Backend } from "../cluster/backend.ts";
 import type { BackendStanding, Explained, WorkerOrder } from "./protocol.ts";
 import type { Tables } from "./tables.ts";
 
+type Request = Pick<Extract<WorkerOrder, { order: "explain" }>, "host" | "path" | "method" | "headers">;
+
 export function explain(
   tables: Tables,
-  { host, path, method, headers }: Extract<WorkerOrder, { order: "explain" }>,
-): Explained {
+  { host, path, method, headers }: Request,
+): Omit<Explained, "rewritten"> {
   const lookup = {
     has: (name: string, value: string | null) =>
       headers.some(([given, text]) => given === name && (value === null || value === text)),

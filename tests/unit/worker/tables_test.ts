@@ -44,7 +44,7 @@ function served(onDrained: (cluster: string, address: string) => void = () => {}
   });
   const context = upstreams();
   const tables = new Tables(
-    { revision: 1, state, routeIds: [0, 1], resolved: {} },
+    { revision: 1, state, routeIds: [0, 1], resolved: {}, certificates: [], files: {}, redirects: {}, ticketKeys: [] },
     context,
     { drained: (cluster, { endpoint }) => onDrained(cluster, endpoint.text), standing: () => {} },
   );
@@ -52,7 +52,8 @@ function served(onDrained: (cluster: string, address: string) => void = () => {}
 }
 
 function change(revision: number, parts: Partial<WorkerChange>): WorkerChange {
-  return { revision, clusters: {}, resolved: {}, routes: [], listenersRemoved: [], ...parts };
+  const nothing = { certificates: [], files: {}, listenersTls: {}, listenersRedirect: {}, listenersRemoved: [] };
+  return { revision, clusters: {}, resolved: {}, routes: [], ...nothing, ...parts };
 }
 
 function lookUp(tables: Tables, host: string): number {
@@ -145,7 +146,7 @@ Deno.test("isTrusted() reads socket addresses of both families", () => {
 
 Deno.test("explain() tells of rules, backends and the choice, without changing whose turn it is", () => {
   const { tables } = served();
-  const ask = () => explain(tables, { order: "explain", id: 1, host: "a.test", path: "/", method: "GET", headers: [] });
+  const ask = () => explain(tables, { host: "a.test", path: "/", method: "GET", headers: [] });
   const first = ask();
   assertEquals([first.winner, first.cluster, first.wouldPick], [0, "app", "127.0.0.1:1"]);
   assertEquals(first.backends.map(({ address, standing }) => [address, standing]), [
@@ -153,6 +154,6 @@ Deno.test("explain() tells of rules, backends and the choice, without changing w
     ["127.0.0.1:2", "up"],
   ]);
   assertEquals(ask(), first);
-  const none = explain(tables, { order: "explain", id: 2, host: "z.test", path: "/", method: "GET", headers: [] });
+  const none = explain(tables, { host: "z.test", path: "/", method: "GET", headers: [] });
   assertEquals([none.winner, none.cluster, none.wouldPick], [-1, null, null]);
 });
