@@ -227,6 +227,52 @@ routes: [{ path: "~/x[0-9]+", cluster: app }]
   });
 });
 
+Deno.test("kakehi upgrades to the file that lies where it was started from: renamed over it, not while there is none", async () => {
+  const path = await kakehi();
+  await withFolder(async (folder) => {
+    const own = `${folder}/kakehi`;
+    const putInPlace = async () => {
+      await Deno.copyFile(path, `${own}.new`);
+      await Deno.rename(`${own}.new`, own);
+    };
+    await putInPlace();
+    const socket = `${folder}/control.sock`;
+    const listeners = `listeners: { web: { address: "127.0.0.1:${freePort()}" } }`;
+    const app = `clusters: { app: { backends: ["127.0.0.1:9"] } }\nroutes: [{ host: x.test, cluster: app }]`;
+    await Deno.writeTextFile(
+      `${folder}/kakehi.yaml`,
+      `control: { socket: "${socket}" }\nworkers: 1\n${listeners}\n${app}\n`,
+    );
+    const args = ["start", "-c", `${folder}/kakehi.yaml`];
+    const proxy = new Deno.Command(own, { args, cwd: folder, stdin: "null", stdout: "null", stderr: "piped" }).spawn();
+    const said = new Response(proxy.stderr).text();
+    const ask = (...words: string[]) => run(path, [...words, "--socket", socket]);
+    const isOwnFile = () => Deno.statSync(`/proc/${proxy.pid}/exe`).ino === Deno.statSync(own).ino;
+    try {
+      await answerOf(`http://127.0.0.1:${/127\.0\.0\.1:(\d+)/.exec(listeners)![1]}/`);
+      while ((await ask("status")).code !== 0) await new Promise((resolve) => setTimeout(resolve, 20));
+      for (let times = 1; times <= 2; times++) {
+        await putInPlace();
+        assert(!isOwnFile(), "the new file is the old one");
+        const { code, err } = await ask("upgrade");
+        assertEquals([code, err], [0, ""]);
+        assert(isOwnFile(), "the old file runs on");
+      }
+      await Deno.remove(own);
+      const refused = await ask("upgrade");
+      assertEquals(refused.code, 1);
+      assertMatch(refused.err, /kakehi: there is no such file/);
+      const elsewhere = await ask("upgrade", "--binary", path);
+      assertEquals([elsewhere.code, elsewhere.err], [0, ""]);
+      assertMatch((await ask("status", "--json")).out, new RegExp(`"pid": ?${proxy.pid},[^]*"upgrades": ?3,`));
+    } finally {
+      proxy.kill("SIGTERM");
+      const { code } = await proxy.status;
+      assertEquals(code, 0, await said);
+    }
+  });
+});
+
 Deno.test.afterAll(async () => {
   if (compiledFolder) await Deno.remove(compiledFolder, { recursive: true });
 });

@@ -3,6 +3,8 @@
 // proxy that does not stop, or a worker that stays behind, fails it. KAKEHI_BINARY=FILE runs the tests against the single
 // binary instead of the sources.
 
+import { type PassedSocket, passing } from "./passed_sockets.ts";
+
 const START_MS = 20_000;
 const STOP_MS = 10_000;
 const main = new URL("../../src/ts/main.ts", import.meta.url).href;
@@ -48,14 +50,14 @@ export interface Counters {
 }
 
 /** Program and first arguments of `kakehi`. */
-function kakehi(): [string, string[]] {
+export function kakehiWords(): [string, string[]] {
   const binary = Deno.env.get("KAKEHI_BINARY");
   return binary ? [binary, []] : [Deno.execPath(), ["run", "-A", "--no-prompt", main]];
 }
 
 /** Runs a command of kakehi to its end. */
 export async function runKakehi(...args: string[]): Promise<CommandResult> {
-  const [program, before] = kakehi();
+  const [program, before] = kakehiWords();
   const command = new Deno.Command(program, { args: [...before, ...args], stdin: "null" });
   const { code, stdout, stderr } = await command.output();
   const text = new TextDecoder();
@@ -105,7 +107,8 @@ function readCounters(counters: Record<string, number>): Counters {
 
 /** Adds what every proxy of a test has, where the test does not say it itself. */
 function complete(yaml: string, socket: string): string {
-  const lines = [`control: { socket: ${JSON.stringify(socket)} }`];
+  const lines: string[] = [];
+  if (!/^control:/m.test(yaml)) lines.push(`control: { socket: ${JSON.stringify(socket)} }`);
   if (!/^workers:/m.test(yaml)) lines.push("workers: 1");
   return lines.join("\n") + "\n" + yaml;
 }
@@ -117,16 +120,21 @@ async function collect(stream: ReadableStream<Uint8Array>, into: string[]): Prom
 
 /**
  * Starts a proxy and waits until it answers and all its workers serve. `{folder}` in the text is its folder; `env` is
- * added to its environment.
+ * added to its environment, `sockets` are passed to it.
  */
-export async function startProxy(yaml: string, env: Record<string, string> = {}): Promise<Proxy> {
+export async function startProxy(
+  yaml: string,
+  env: Record<string, string> = {},
+  sockets: readonly PassedSocket[] = [],
+): Promise<Proxy> {
   const folder = await Deno.makeTempDir({ prefix: "kakehi-test-" });
   await Deno.chmod(folder, 0o755); // workers that gave up root must reach it
   const socket = `${folder}/control.sock`;
   await Deno.writeTextFile(`${folder}/kakehi.yaml`, complete(yaml.replaceAll("{folder}", folder), socket));
-  const [program, before] = kakehi();
-  const args = [...before, "start", "-c", `${folder}/kakehi.yaml`];
-  const child = new Deno.Command(program, { args, env, stdin: "null", stdout: "piped", stderr: "piped" }).spawn();
+  const [own, before] = kakehiWords();
+  const child = passing(sockets, [own, [...before, "start", "-c", `${folder}/kakehi.yaml`]], (program, args) => {
+    return new Deno.Command(program, { args, env, stdin: "null", stdout: "piped", stderr: "piped" }).spawn();
+  });
   const log: string[] = [];
   const logged = Promise.all([collect(child.stdout, log), collect(child.stderr, log)]);
   let ended = false;

@@ -15,6 +15,7 @@ const TEXTS: Record<number, string> = {
   1: "EPERM: not permitted",
   2: "ENOENT: no such file or directory",
   3: "ESRCH: no such process",
+  8: "ENOEXEC: it is no program",
   9: "EBADF: not an open descriptor",
   11: "EAGAIN: would wait",
   12: "ENOMEM: out of memory",
@@ -24,6 +25,7 @@ const TEXTS: Record<number, string> = {
   22: "EINVAL: invalid argument",
   23: "ENFILE: the system has no free descriptors",
   24: "EMFILE: the process has no free descriptors",
+  26: "ETXTBSY: the file is being written",
   28: "ENOSPC: no space left",
   30: "EROFS: read-only file system",
   32: "EPIPE: the other side is gone",
@@ -31,8 +33,11 @@ const TEXTS: Record<number, string> = {
   97: "EAFNOSUPPORT: this host has no such address family",
   98: "EADDRINUSE: address already in use",
   99: "EADDRNOTAVAIL: this host does not have this address",
+  101: "ENETUNREACH: no way to this network",
   104: "ECONNRESET: connection reset",
+  110: "ETIMEDOUT: no answer",
   111: "ECONNREFUSED: connection refused",
+  113: "EHOSTUNREACH: no way to this host",
 };
 
 /** errno of the call that just failed on this thread. */
