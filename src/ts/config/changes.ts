@@ -4,19 +4,21 @@
 
 import { isSame } from "./canonical.ts";
 import type { Order } from "./orders.ts";
-import { routeIdentity } from "./order_shapes.ts";
-import { entryOf, type Named, namesOf } from "./records.ts";
-import { indexOf } from "./route_index.ts";
+import { ROUTE_VALUE, routeIdentity } from "./order_shapes.ts";
+import { entryOf, type Named, namesOf, recordWith } from "./records.ts";
+import { indexOf, routesWith } from "./route_index.ts";
 import { routeKey } from "./route_key.ts";
 import { CLUSTER, LISTENER, SETTINGS } from "./schema.ts";
+import { CERTIFICATE } from "./schema_tls.ts";
 import type { ObjectShape } from "./shape.ts";
-import type { ClusterState, ListenerState, RouteState, Settings, State } from "./state.ts";
+import type { CertificateState, ClusterState, ListenerState, RouteState, Settings, State } from "./state.ts";
 
 /** An object that is not the same in two states; null where it is not there. */
 export type Change =
   | { object: "settings"; name: keyof Settings; before: unknown; after: unknown }
   | { object: "listener"; name: string; before: ListenerState | null; after: ListenerState | null }
   | { object: "cluster"; name: string; before: ClusterState | null; after: ClusterState | null }
+  | { object: "certificate"; name: string; before: CertificateState | null; after: CertificateState | null }
   /** `name` is the route's key: the same for the same rule. */
   | { object: "route"; name: string; before: RouteState | null; after: RouteState | null };
 
@@ -29,6 +31,7 @@ export function changesBetween(a: State, b: State): Change[] {
     ...settingChanges(a, b),
     ...recordChanges("listener", LISTENER, a.listeners, b.listeners),
     ...clusterChanges(a, b),
+    ...recordChanges("certificate", CERTIFICATE, a.certificates, b.certificates),
     ...routeChanges(a.routes, b.routes),
   ];
 }
@@ -40,13 +43,14 @@ export function changesBetween(a: State, b: State): Change[] {
 export function changesOf(a: State, b: State, orders: readonly Order[]): Change[] {
   const named = namedIn(orders);
   const changes: Change[] = named.settings ? settingChanges(a, b) : [];
-  const add = <T>(object: "listener" | "cluster", shape: ObjectShape, from: Named<T>, to: Named<T>, name: string) => {
+  const add = <T>(object: NamedObject, shape: ObjectShape, from: Named<T>, to: Named<T>, name: string) => {
     const change = recordChange(object, shape, name, entryOf(from, name), entryOf(to, name));
     if (change) changes.push(change);
   };
   for (const name of named.listeners) add("listener", LISTENER, a.listeners, b.listeners, name);
   if (named.followed) changes.push(...clusterChanges(a, b));
   else for (const name of named.clusters) add("cluster", CLUSTER, a.clusters, b.clusters, name);
+  for (const name of named.certificates) add("certificate", CERTIFICATE, a.certificates, b.certificates, name);
   if (named.routes.size === 0) return changes;
   const [from, to] = [indexOf(a.routes).byKey, indexOf(b.routes).byKey];
   for (const key of named.routes) {
@@ -56,9 +60,28 @@ export function changesOf(a: State, b: State, orders: readonly Order[]): Change[
   return changes;
 }
 
+/** The state after changes to it; shares with it all that stays the same. O(changes), and a copy of the lists they touch. */
+export function withChanges(state: State, changes: readonly Change[]): State {
+  const settings: Record<string, unknown> = {};
+  const after = { listener: new Map(), cluster: new Map(), certificate: new Map(), route: new Map() };
+  for (const change of changes) {
+    if (change.object === "settings") settings[change.name] = change.after;
+    else after[change.object].set(change.name, change.after ?? undefined);
+  }
+  const record = <T>(before: Record<string, T>, by: Map<string, T>) => by.size === 0 ? before : recordWith(before, by);
+  return {
+    ...state,
+    ...settings,
+    listeners: record(state.listeners, after.listener),
+    clusters: record(state.clusters, after.cluster),
+    certificates: record(state.certificates, after.certificate),
+    routes: after.route.size === 0 ? state.routes : routesWith(state.routes, after.route),
+  };
+}
+
 function namedIn(orders: readonly Order[]) {
   const [listeners, clusters, routes] = [new Set<string>(), new Set<string>(), new Set<string>()];
-  const named = { settings: false, followed: false, listeners, clusters, routes };
+  const named = { settings: false, followed: false, listeners, clusters, routes, certificates: new Set<string>() };
   for (const order of orders) {
     switch (order.object) {
       case "settings":
@@ -71,6 +94,9 @@ function namedIn(orders: readonly Order[]) {
         break;
       case "cluster":
         named.clusters.add(order.name);
+        break;
+      case "certificate":
+        named.certificates.add(order.name);
         break;
       case "backend":
         named.clusters.add(order.cluster);
@@ -95,8 +121,10 @@ export function clusterChanges(a: Pick<State, "clusters">, b: Pick<State, "clust
   return recordChanges("cluster", CLUSTER, a.clusters, b.clusters);
 }
 
+type NamedObject = "listener" | "cluster" | "certificate";
+
 function recordChanges<T>(
-  object: "listener" | "cluster",
+  object: NamedObject,
   shape: ObjectShape,
   a: Named<T>,
   b: Named<T>,
@@ -115,7 +143,7 @@ function recordChanges<T>(
 }
 
 function recordChange(
-  object: "listener" | "cluster",
+  object: NamedObject,
   shape: ObjectShape,
   name: string,
   before: unknown,
@@ -126,7 +154,7 @@ function recordChange(
 }
 
 function routeChange(name: string, before: RouteState | undefined, after: RouteState | undefined): Change | null {
-  if (before === after || (before && after && before.cluster === after.cluster)) return null;
+  if (before === after || (before && after && isSame(ROUTE_VALUE, before, after))) return null;
   return { object: "route", name, before: before ?? null, after: after ?? null };
 }
 

@@ -12,6 +12,7 @@ import type {
   Of,
   Shape,
   ShorthandShape,
+  TableShape,
   TextShape,
   WordShape,
 } from "./shape.ts";
@@ -86,6 +87,8 @@ export class Checker {
         return this.list(shape, value);
       case "map":
         return this.map(shape, value, current);
+      case "table":
+        return this.table(shape, value);
       case "object":
         return this.object(shape, value, current);
       case "word":
@@ -152,8 +155,9 @@ export class Checker {
   }
 
   private text(shape: TextShape, value: unknown): string | undefined {
-    if (typeof value === "string") return this.parsed(shape.parse, value);
+    if (typeof value === "string") return this.parsed(shape.parse, value, shape.secret ? SECRET : value);
     const isScalar = typeof value === "number" || typeof value === "boolean";
+    if (shape.secret) return this.wrong(shape.expected, isScalar ? SECRET : value);
     return this.wrong(shape.expected, value, isScalar ? `put it in quotes: "${value}"` : "");
   }
 
@@ -162,13 +166,21 @@ export class Checker {
     if (!Array.isArray(value)) {
       return this.wrong("a list", value, typeof value === "string" ? `write [${value}]` : "");
     }
-    const out = value.map((item, at) => this.below(at, () => this.visit(shape.of, item)));
+    const out = value.map((item, at) => this.visitBelow(at, shape.of, item));
     return shape.order === "set" ? [...new Set(out)].sort(ascending) : out;
   }
 
   private below<T>(step: string | number, visit: () => T): T {
     this.path.push(step);
     const result = visit();
+    this.path.pop();
+    return result;
+  }
+
+  /** The same as `below`, without a function for each value: a large state has half a million. */
+  private visitBelow(step: string | number, shape: Shape, value: unknown): unknown {
+    this.path.push(step);
+    const result = this.visit(shape, value);
     this.path.pop();
     return result;
   }
@@ -197,18 +209,38 @@ export class Checker {
     return Object.fromEntries(pairs);
   }
 
+  private table(shape: TableShape, value: unknown): Record<string, unknown> | undefined {
+    if (value === null) return {};
+    if (!Array.isArray(value)) return this.wrong("a list", value);
+    const entries = new Map<string, unknown>();
+    for (const [at, item] of value.entries()) {
+      this.below(at, () => {
+        const checked = this.visit(shape.item, item);
+        if (!isMap(checked)) return;
+        const { name: given, ...entry } = checked;
+        const name = given === "" ? shape.nameOf(entry) : given as string | undefined;
+        if (name !== undefined && !entries.has(name)) return void entries.set(name, entry);
+        const path = [...this.path, "name"];
+        if (name !== undefined) this.refuse(path, "each name once", `${show(name)} again`);
+        else if (given !== undefined) this.refuse(path, shape.name.expected, "nothing");
+      });
+    }
+    return Object.fromEntries(entries);
+  }
+
   private object(shape: ObjectShape, value: unknown, current?: unknown): Record<string, unknown> | undefined {
     const { keys } = shape;
     const given = value ?? {};
     if (!isMap(given)) return this.wrong(mapOf(shape), value);
-    for (const name of Object.keys(given)) {
-      if (!Object.hasOwn(keys, name)) this.unknownKey(name, Object.keys(keys));
-    }
+    for (const name in given) if (!Object.hasOwn(keys, name)) this.unknownKey(name, Object.keys(keys));
+    const isChange = isMap(current);
     const out: Record<string, unknown> = {};
-    for (const name of Object.keys(keys)) {
-      const before = isMap(current) ? current[name] : undefined;
-      if (isMap(current) && !Object.hasOwn(given, name)) out[name] = before;
-      else out[name] = this.below(name, () => this.keyOf(keys[name]!, name, given, isMap(current), before));
+    for (const name in keys) {
+      const before = isChange ? current[name] : undefined;
+      this.path.push(name);
+      if (isChange && !Object.hasOwn(given, name)) out[name] = before;
+      else out[name] = this.keyOf(keys[name]!, name, given, isChange, before);
+      this.path.pop();
     }
     return out;
   }
@@ -220,11 +252,20 @@ export class Checker {
     isChange: boolean,
     before: unknown,
   ): unknown {
-    const hasDefault = key.default !== undefined || key.inherits !== undefined;
+    const hasDefault = key.default !== undefined || key.inherits !== undefined || key.derived !== undefined;
     const isReset = isChange && hasDefault && given[name] === null;
     if (Object.hasOwn(given, name) && !isReset) return this.visit(key.shape, given[name], before);
-    if (key.default !== undefined) return this.visit(key.shape, key.default);
-    return key.inherits === undefined ? this.visit(key.shape, undefined) : undefined;
+    if (key.default !== undefined) return this.defaultOf(key);
+    return hasDefault ? undefined : this.visit(key.shape, undefined);
+  }
+
+  /** Checked once, if it is nothing that could be written to afterwards. */
+  private defaultOf(key: Key<unknown>): unknown {
+    const known = scalarDefaults.get(key);
+    if (known !== undefined) return known;
+    const value = this.visit(key.shape, key.default);
+    if (typeof value !== "object") scalarDefaults.set(key, value);
+    return value;
   }
 
   private unknownKey(name: string, known: string[]): void {
@@ -232,14 +273,15 @@ export class Checker {
   }
 
   private word(shape: WordShape, value: unknown, current?: unknown): unknown {
-    if (value === shape.word) return shape.means;
+    if (value === shape.word || (shape.optional && value === null)) return shape.means;
     const before = this.problems.length;
     const checked = this.visit(shape.or, value, isMap(current) ? current : undefined);
     // The word is an alternative to the value as a whole: what is wrong deeper in it is no reason to speak of the word.
     for (const problem of this.problems.slice(before)) {
       if (problem.path.length > this.path.length) continue;
-      problem.expected = `"${shape.word}" or ${problem.expected}`;
-      if (problem.hint === "" && typeof value === "string") problem.hint = this.suggest(value, [shape.word]);
+      problem.expected = `${JSON.stringify(shape.word)} or ${problem.expected}`;
+      if (problem.hint !== "" || typeof value !== "string" || typeof shape.word !== "string") continue;
+      problem.hint = this.suggest(value, [shape.word]);
     }
     return checked;
   }
@@ -256,6 +298,12 @@ export class Checker {
     return checked;
   }
 }
+
+/** What errors show in the place of a secret; nobody writes it. */
+const SECRET = "(not shown)";
+
+/** Defaults in canonical form. */
+const scalarDefaults = new WeakMap<Key<unknown>, unknown>();
 
 /** How people write true and false elsewhere. */
 const FLAG_WORDS = new Map([["true", true], ["yes", true], ["on", true], ["false", false], ["no", false], [

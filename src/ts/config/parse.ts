@@ -1,7 +1,11 @@
 // From a file or its text to a state, or to everything that is wrong with it. This is what loads the YAML parser.
+//
+// Nearly every text is plain YAML without a fault, and is read by plain_yaml.ts, which knows nothing of places. Whatever it
+// does not take, and whatever turns out to be wrong, is read by source.ts, with the places that errors need.
 
-import { draftOf, inOrder, type Loaded } from "./check_state.ts";
-import { Source, SOURCE_LENGTH_MAX } from "./source.ts";
+import { checkState, draftOf, inOrder, type Loaded } from "./check_state.ts";
+import { readPlainYaml } from "./plain_yaml.ts";
+import { Source, SOURCE_LENGTH_MAX, VALUES_MAX } from "./source.ts";
 import type { State } from "./state.ts";
 
 export type { Loaded };
@@ -11,6 +15,16 @@ export type { Loaded };
  * Never throws; linear in the length of the text.
  */
 export function loadState(text: string, fileName: string): Loaded {
+  return loadPlain(text, fileName) ?? loadWithPlaces(text, fileName);
+}
+
+function loadPlain(text: string, fileName: string): Loaded | undefined {
+  const value = text.length > SOURCE_LENGTH_MAX ? undefined : readPlainYaml(text, VALUES_MAX);
+  const loaded = value && checkState(value, fileName);
+  return loaded?.state && loaded;
+}
+
+function loadWithPlaces(text: string, fileName: string): Loaded {
   const source = new Source(text, fileName);
   if (source.value === undefined) return { errors: inOrder(source.errors, source.errorsLeftOut, fileName) };
   const { draft, problems, problemsLeftOut } = draftOf(source.value, (path) => source.nameOf(path));

@@ -46,7 +46,12 @@ function checkPlain(text: string, body: string): void {
   if (/%(?![0-9A-Fa-f]{2})/.test(body)) throw new FormatError('two hexadecimal digits after each "%"', text);
 }
 
+/** Expressions that were found to be right: the routes of a platform have one of a few. */
+const knownRegexes = new Set<string>();
+const KNOWN_REGEXES_MAX = 1_000;
+
 function checkRegex(text: string): string {
+  if (knownRegexes.has(text)) return text;
   const source = text.slice(1);
   if (source === "") throw new FormatError('a regular expression after the "~"', text);
   if (source.length > REGEX_LENGTH_MAX) throw new FormatError(`at most ${REGEX_LENGTH_MAX} characters`, text);
@@ -62,6 +67,8 @@ function checkRegex(text: string): string {
       `did you mean "~.*${source}"?`,
     );
   }
+  if (knownRegexes.size >= KNOWN_REGEXES_MAX) knownRegexes.clear();
+  knownRegexes.add(text);
   return text;
 }
 

@@ -15,7 +15,7 @@ export const SOURCE_LENGTH_MAX = 16 * 1024 * 1024;
 const DEPTH_MAX = 64;
 
 /** How many values a file may stand for once its aliases are resolved: more than 200,000 routes have. */
-const VALUES_MAX = 2_000_000;
+export const VALUES_MAX = 2_000_000;
 
 /** What is expected and got, for errors of the parser that are said better in the words of this program. */
 const SYNTAX: Record<string, [expected: string, got: string]> = {

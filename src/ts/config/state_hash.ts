@@ -7,6 +7,7 @@ import { type Change, changesOf } from "./changes.ts";
 import { HashSum } from "./hash128.ts";
 import type { Order } from "./orders.ts";
 import { CLUSTER, LISTENER, ROUTE, SETTINGS } from "./schema.ts";
+import { CERTIFICATE } from "./schema_tls.ts";
 import type { ObjectShape, Shape } from "./shape.ts";
 import type { Settings, State } from "./state.ts";
 
@@ -18,14 +19,22 @@ export function hashState(state: State): string {
   }
   for (const [name, listener] of Object.entries(state.listeners)) hash.add(textOf("listener", name, listener));
   for (const [name, cluster] of Object.entries(state.clusters)) hash.add(textOf("cluster", name, cluster));
+  for (const [name, certificate] of Object.entries(state.certificates)) {
+    hash.add(textOf("certificate", name, certificate));
+  }
   for (const route of state.routes) hash.add(textOf("route", "", route));
   return hash.toString();
 }
 
 /** The hash of `after`, given that of `before` and the orders that led from one to the other. O(orders). */
 export function hashAfter(hash: string, before: State, after: State, orders: readonly Order[]): string {
+  return hashAfterChanges(hash, changesOf(before, after, orders));
+}
+
+/** The same for who knows the changes already. */
+export function hashAfterChanges(hash: string, changes: readonly Change[]): string {
   const sum = HashSum.from(hash);
-  for (const change of changesOf(before, after, orders)) {
+  for (const change of changes) {
     const name = change.object === "route" ? "" : change.name;
     if (change.before !== null || change.object === "settings") sum.remove(textOf(change.object, name, change.before));
     if (change.after !== null || change.object === "settings") sum.add(textOf(change.object, name, change.after));
@@ -36,6 +45,7 @@ export function hashAfter(hash: string, before: State, after: State, orders: rea
 const OBJECT_SHAPES: Readonly<Record<Exclude<Change["object"], "settings">, ObjectShape>> = {
   listener: LISTENER,
   cluster: CLUSTER,
+  certificate: CERTIFICATE,
   route: ROUTE,
 };
 

@@ -1,13 +1,13 @@
-// What is asked for → what it would change. The next state is always made from the one that is served by orders, so that
-// the two share all that stays the same: then everything after that costs as much as the change, whatever the state's size.
+// What is asked for → what it would change. The next state is always made from the one that is served, so that the two share
+// all that stays the same: then everything after that costs as much as the change, whatever the state's size.
 
 import { applyOrders } from "../config/apply_order.ts";
-import { type Change, changesOf } from "../config/changes.ts";
+import { type Change, changesBetween, changesOf, withChanges } from "../config/changes.ts";
 import { diff } from "../config/diff.ts";
 import { describeDifference, type Difference } from "../config/difference.ts";
 import { formatOrderError, type Order } from "../config/orders.ts";
-import { hashAfter } from "../config/state_hash.ts";
-import type { State } from "../config/state.ts";
+import { hashAfterChanges } from "../config/state_hash.ts";
+import type { ClusterState, State } from "../config/state.ts";
 import { ControlError } from "./errors.ts";
 import type { ChangeError, Effect } from "./protocol.ts";
 
@@ -17,15 +17,36 @@ export type Wanted = { orders: unknown; state?: never } | { state: State; orders
 export interface Plan {
   before: State;
   after: State;
-  /** That lead from one to the other. */
-  orders: readonly Order[];
+  /** Those that were given; none of a whole state. */
+  asked: readonly Order[];
+  /** That lead from one to the other; of a whole state made when they are asked for. */
+  readonly orders: readonly Order[];
   changes: readonly Change[];
   effects: Effect[];
 }
 
 /** Throws a ControlError with everything that is wrong. */
 export function plan(before: State, wanted: Wanted): Plan {
-  const orders = wanted.state ? diff(before, wanted.state) : wanted.orders;
+  return wanted.state ? planState(before, wanted.state) : planOrders(before, wanted.orders);
+}
+
+/** A whole state is valid already: what it changes need not be carried out order by order. */
+function planState(before: State, wanted: State): Plan {
+  const changes = changesBetween(before, wanted);
+  const after = withChanges(before, changes);
+  return {
+    before,
+    after,
+    changes,
+    effects: effectsOf(before, changes),
+    asked: [],
+    get orders() {
+      return diff(before, wanted);
+    },
+  };
+}
+
+function planOrders(before: State, orders: unknown): Plan {
   const { state: after, errors } = applyOrders(before, orders);
   if (!after) {
     throw invalid(
@@ -34,7 +55,8 @@ export function plan(before: State, wanted: Wanted): Plan {
     );
   }
   const changes = changesOf(before, after, orders as Order[]);
-  return { before, after, orders: orders as Order[], changes, effects: effectsOf(changes) };
+  const asked = orders as Order[];
+  return { before, after, asked, orders: asked, changes, effects: effectsOf(before, changes) };
 }
 
 /** An error about a change that makes no valid state. */
@@ -44,8 +66,8 @@ export function invalid(errors: ChangeError[], texts: readonly string[]): Contro
 }
 
 /** The hash of the state after it, given that of the state before. */
-export function hashAfterPlan(hash: string, { before, after, orders, changes }: Plan): string {
-  return changes.length === 0 ? hash : hashAfter(hash, before, after, orders);
+export function hashAfterPlan(hash: string, { changes }: Plan): string {
+  return changes.length === 0 ? hash : hashAfterChanges(hash, changes);
 }
 
 /** Object by object; looks at nothing but what changes. */
@@ -55,11 +77,12 @@ export function differencesOf({ before, after, changes }: Plan): Difference[] {
 }
 
 function onlyChanged(state: State, changes: readonly Change[], side: "before" | "after"): State {
-  const small: State = { ...state, listeners: {}, clusters: {}, routes: [] };
+  const small: State = { ...state, listeners: {}, clusters: {}, certificates: {}, routes: [] };
   for (const change of changes) {
     if (change.object === "settings" || change[side] === null) continue;
     if (change.object === "listener") small.listeners[change.name] = change[side];
     else if (change.object === "cluster") small.clusters[change.name] = change[side];
+    else if (change.object === "certificate") small.certificates[change.name] = change[side];
     else small.routes.push(change[side]);
   }
   return small;
@@ -68,9 +91,38 @@ function onlyChanged(state: State, changes: readonly Change[], side: "before" | 
 /** Settings by which a process is made, or which it gives up the right to change. */
 const ROLLING: readonly string[] = ["user", "sandbox", "access_log"];
 
-function effectsOf(changes: readonly Change[]): Effect[] {
+/**
+ * So many routes, clusters and backends the processes that serve can take over while they stand still for less than 5 ms:
+ * each takes them 5 to 12 µs, some of it when it is made ready and some when it is put into force. What is more is taken
+ * by new processes, which get ready while the old ones serve.
+ */
+export const LIVE_OBJECTS_MAX = 400;
+
+function effectsOf(before: State, changes: readonly Change[]): Effect[] {
   if (changes.length === 0) return [];
-  return changes.some(rollsWorkers) ? ["rolls workers"] : ["live"];
+  let objects = 0;
+  for (const change of changes) objects += objectsIn(change);
+  const rolls = objects > LIVE_OBJECTS_MAX || changes.some(rollsWorkers) || bringsTls(before, changes);
+  return rolls ? ["rolls workers"] : ["live"];
+}
+
+/** What a worker has to make or to end for a change. */
+function objectsIn(change: Change): number {
+  if (change.object === "cluster") return Math.max(objectsOf(change.before), objectsOf(change.after));
+  return change.object === "route" || change.object === "certificate" ? 1 : 0;
+}
+
+export function objectsOf(cluster: ClusterState | null): number {
+  return cluster ? 1 + cluster.backends.length : 0;
+}
+
+/** A worker opens OpenSSL before it gives up the file system: one that began without TLS cannot take it up. */
+function bringsTls({ listeners, clusters }: State, changes: readonly Change[]): boolean {
+  const speaksTls = ({ tls }: { tls: object | null }) => tls !== null;
+  const brings = changes.some(({ object, after }) =>
+    (object === "listener" || object === "cluster") && after !== null && speaksTls(after as { tls: object | null })
+  );
+  return brings && !Object.values(listeners).some(speaksTls) && !Object.values(clusters).some(speaksTls);
 }
 
 function rollsWorkers({ object, name, before, after }: Change): boolean {

@@ -1,9 +1,11 @@
 // The state on the disk, for the next start: a line that says what follows, the state in the form of the configuration
 // file as JSON (several lines), and a line with the checksum of all before it. It is written to a new file, which then
 // takes the place of the old one, so that at any moment a whole file is there; the one before is kept as PATH.previous.
+// Changes are then added at its end, a line each (state_journal.ts), until they are as long as the state itself: then the
+// whole is written again.
 //
-// Changes that come while a file is being written share the next one. The text is made in pieces, between which main does
-// other things: 100,000 routes take a quarter of a second.
+// Changes that come while one is being written share the next write. The text of the whole is made in pieces, between which
+// main does other things: 100,000 routes take a quarter of a second.
 
 import { checkState } from "../config/check_state.ts";
 import { toFile } from "../config/file_form.ts";
@@ -11,23 +13,34 @@ import { formatErrors } from "../config/problem.ts";
 import { hashState } from "../config/state_hash.ts";
 import type { State } from "../config/state.ts";
 import type { Log } from "../observe/log.ts";
+import { checksum, endOfWhole, entryLine, replay, type Revision } from "./state_journal.ts";
 
 const FORMAT = 1;
 /** Objects that are put into text without a break. */
 const PIECE_OBJECTS = 2_000;
+/** Changes may take this much even of a small state: reading them again costs less than the time of a start. */
+const CHANGES_BYTES_MIN = 64 * 1024;
 const encoder = new TextEncoder();
 
 export interface StoredState {
   state: State;
   revision: number;
   at: string;
+  /** What of the file was dropped; "" if nothing was. */
+  warning: string;
 }
 
-interface Job {
-  state: State;
-  revision: number;
-  hash: string;
+interface Job extends Revision {
   done: PromiseWithResolvers<string | undefined>;
+}
+
+/** The file as it was when it was last written. */
+interface Written extends Revision {
+  path: string;
+  inode: number | null;
+  bytes: number;
+  /** Of them, the state without the changes. */
+  wholeBytes: number;
 }
 
 /** The file is no whole state; it stays as it is. */
@@ -38,8 +51,11 @@ export class StateFileError extends Error {
 export class StateFile {
   #next: Job | undefined;
   #writing: Promise<void> | undefined;
+  /** Undefined: changes cannot be added. */
+  #written: Written | undefined;
 
-  constructor(private readonly log: Log) {}
+  /** `before` is done each time before a file is written that has this path: what the state needs to be whole. */
+  constructor(private readonly log: Log, private readonly before: (path: string) => Promise<void> = async () => {}) {}
 
   /** Resolves when this state or a later one is on the disk, or with the reason why it is not. */
   save(state: State, revision: number, hash: string): Promise<string | undefined> {
@@ -60,7 +76,8 @@ export class StateFile {
       this.#next = undefined;
       const path = job.state.control.state_file;
       try {
-        await replaceFile(path, await textOf(job));
+        await this.before(path);
+        await this.#write(path, job);
         job.done.resolve(undefined);
       } catch (error) {
         const reason = `state file ${path}: ${(error as Error).message}`;
@@ -70,9 +87,50 @@ export class StateFile {
     }
     this.#writing = undefined;
   }
+
+  async #write(path: string, { state, revision, hash }: Job): Promise<void> {
+    const now = { state, revision, hash };
+    const written = this.#written;
+    // Whatever fails on the way leaves the end of the file in doubt.
+    this.#written = undefined;
+    if (written?.path === path) {
+      const line = await entryLine(written, now);
+      const bytes = written.bytes + line.length;
+      if (
+        bytes - written.wholeBytes <= Math.max(written.wholeBytes, CHANGES_BYTES_MIN) && await append(written, line)
+      ) {
+        this.#written = { ...written, ...now, bytes };
+        return;
+      }
+    }
+    const content = await textOf(now);
+    await replaceFile(path, content);
+    const { ino } = await Deno.stat(path);
+    this.#written = { ...now, path, inode: ino, bytes: content.length, wholeBytes: content.length };
+  }
 }
 
-async function textOf({ state, revision, hash }: Job): Promise<Uint8Array<ArrayBuffer>> {
+/** Adds a line to the file, and sees to it that it is on the disk; false if the file is not the one that was written. */
+async function append({ path, inode, bytes }: Written, line: Uint8Array): Promise<boolean> {
+  let file: Deno.FsFile;
+  try {
+    file = await Deno.open(path, { append: true });
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+  try {
+    const { ino, size } = await file.stat();
+    if (ino !== inode || size !== bytes) return false;
+    for (let done = 0; done < line.length;) done += await file.write(line.subarray(done));
+    await file.syncData();
+    return true;
+  } finally {
+    file.close();
+  }
+}
+
+async function textOf({ state, revision, hash }: Revision): Promise<Uint8Array<ArrayBuffer>> {
   const head = JSON.stringify({ kakehi_state: FORMAT, revision, hash, at: new Date().toISOString() });
   const { clusters: _, routes: __, ...rest } = toFile({ ...state, clusters: {}, routes: [] });
   const parts = [
@@ -102,13 +160,8 @@ async function addPieces<T>(parts: string[], all: readonly T[], write: (piece: T
   }
 }
 
-async function checksum(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
-  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
-  return Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
-}
-
 /** Another content for a file: whoever reads it at any moment, a crash included, finds the old one or the new one whole. */
-async function replaceFile(path: string, content: Uint8Array<ArrayBuffer>): Promise<void> {
+export async function replaceFile(path: string, content: Uint8Array<ArrayBuffer>): Promise<void> {
   const fresh = `${path}.new`;
   const file = await Deno.open(fresh, { write: true, create: true, truncate: true, mode: 0o600 });
   try {
@@ -157,31 +210,41 @@ export async function readStateFile(path: string): Promise<StoredState | undefin
     if (error instanceof Deno.errors.NotFound) return undefined;
     throw refused(path, (error as Error).message);
   }
-  const last = content.lastIndexOf(10, content.length - 2) + 1;
-  if (content.at(-1) !== 10 || last === 0) throw refused(path, "it is cut off: its last line is not whole");
+  const whole = endOfWhole(content);
+  if (!whole) throw refused(path, "it is cut off: it has no line with a checksum");
   const decoder = new TextDecoder("utf-8", { fatal: true });
   try {
-    const { sha256 } = JSON.parse(decoder.decode(content.subarray(last)));
-    const body = content.subarray(0, last);
-    if (typeof sha256 !== "string") throw refused(path, "it is cut off: its last line has no checksum");
+    const { sha256 } = JSON.parse(decoder.decode(content.subarray(whole.checksumAt, whole.end)));
+    const body = content.subarray(0, whole.checksumAt);
     if (sha256 !== await checksum(body)) throw refused(path, "its content is not what the checksum says");
-    return await stateIn(path, decoder.decode(body));
+    const { at, ...first } = stateIn(path, decoder.decode(body));
+    const last = await replay(first, content, whole.end);
+    return { ...last, at: last.at || at, warning: last.warning && `state file ${path}: ${last.warning}` };
   } catch (error) {
     if (error instanceof StateFileError) throw error;
-    throw refused(path, `it is no state file: ${(error as Error).message}`);
+    throw refused(path, `it is no whole state file: ${(error as Error).message}`);
   }
 }
 
-function stateIn(path: string, text: string): StoredState {
+function stateIn(path: string, text: string): Revision & { at: string } {
   const line = text.indexOf("\n");
   const { kakehi_state, revision, hash, at } = JSON.parse(text.slice(0, line));
   if (kakehi_state !== FORMAT) throw refused(path, `its format is ${kakehi_state}, expected ${FORMAT}`);
   const loaded = checkState(JSON.parse(text.slice(line + 1)), path);
   if (!loaded.state) throw refused(path, formatErrors(loaded.errors));
   if (hashState(loaded.state) !== hash) throw refused(path, "its state is not the one that its hash says");
-  return { state: loaded.state, revision, at };
+  return { state: loaded.state, revision, hash, at };
 }
 
 function refused(path: string, reason: string): StateFileError {
-  return new StateFileError(`state file ${path}: ${reason}; it stays as it is, the one before is ${path}.previous`);
+  const previous = exists(`${path}.previous`) ? `, the one before is ${path}.previous` : "";
+  return new StateFileError(`state file ${path}: ${reason}; it stays as it is${previous}`);
+}
+
+function exists(path: string): boolean {
+  try {
+    return Deno.statSync(path).isFile;
+  } catch {
+    return false;
+  }
 }

@@ -7,22 +7,26 @@
 // needed.
 
 import type { Change } from "../config/changes.ts";
+import { redirectPort } from "../config/cross_check_tls.ts";
 import { indexState } from "../config/route_index.ts";
 import { ServedHash } from "../config/served_hash.ts";
 import { hashState } from "../config/state_hash.ts";
 import type { ClusterState, RouteState, State } from "../config/state.ts";
+import type { Order } from "../config/orders.ts";
 import type { Log } from "../observe/log.ts";
 import type { LiveSettings, WorkerChange } from "../worker/protocol.ts";
+import { Credentials, type CredentialsDraft } from "./credentials.ts";
 import { ChangeRefused, ControlError } from "./errors.ts";
 import type { Events } from "./events.ts";
-import { type Authorship, History } from "./history.ts";
-import { differencesOf, hashAfterPlan, type Plan, plan, type Wanted } from "./planning.ts";
+import { type Authorship, History, type HistoryEntry } from "./history.ts";
+import { ordersWithoutKeys, stateWithoutKeys } from "./key_store.ts";
+import { differencesOf, hashAfterPlan, LIVE_OBJECTS_MAX, objectsOf, type Plan, plan, type Wanted } from "./planning.ts";
 import type { ApplyAnswer, PlanAnswer } from "./protocol.ts";
 import { namesOf, resolveBackends, type Resolved } from "./resolve.ts";
 import { type NumbersDraft, RouteNumbers } from "./route_numbers.ts";
 import { Serving } from "./serving.ts";
 import type { StateFile } from "./state_file.ts";
-import type { Supervisor } from "./supervisor.ts";
+import type { HandedSupervisor, Supervisor } from "./supervisor.ts";
 import { WorkerFailure } from "./worker_process.ts";
 
 export interface TransactionsOptions {
@@ -30,14 +34,25 @@ export interface TransactionsOptions {
   log: Log;
   events: Events;
   stateFile: StateFile;
+  /** Of the state that is served; without them, of one that needs none. */
+  credentials?: Credentials;
   /** What takes effect in main itself. */
   onCommitted?: (before: State, after: State) => void;
+}
+
+/** What one main hands over to the next. */
+export interface HandedTransactions {
+  /** Number of each route of the state. */
+  routeIds: number[];
+  history: readonly HistoryEntry[];
 }
 
 export interface ApplyOptions extends Authorship {
   ifRevision?: number;
   /** Ask for the addresses of all backends again, not only of those that are new. */
   resolveAgain?: boolean;
+  /** Read the files of certificates and TLS options again, not only of those that change. */
+  readAgain?: boolean;
 }
 
 /** What a transaction works with until it is decided. */
@@ -48,9 +63,11 @@ interface Draft {
   /** Clusters that the workers have to be told of; null: removed. */
   clusters: Map<string, ClusterState | null>;
   resolved: Resolved;
+  credentials: CredentialsDraft;
 }
 
 export class Transactions {
+  readonly credentials: Credentials;
   readonly history = new History();
   #state: State;
   #revision: number;
@@ -58,16 +75,26 @@ export class Transactions {
   #served: ServedHash | undefined;
   #resolved: Resolved;
   readonly #numbers: RouteNumbers;
+  /** The change that was decided last has changed the keys of tickets, and not all workers know. */
+  #ticketKeysMoved = false;
   #turn: Promise<unknown> = Promise.resolve();
 
   /** Takes over from what the supervisor serves at the start, with the addresses that its names have. */
-  constructor(private readonly options: TransactionsOptions, resolved: Resolved, startedBy: Authorship) {
+  constructor(
+    private readonly options: TransactionsOptions,
+    resolved: Resolved,
+    begin: Authorship | HandedTransactions,
+  ) {
     const { state, revision } = options.supervisor.serving!;
     this.#state = state;
     this.#revision = revision;
     this.#resolved = resolved;
-    this.#numbers = new RouteNumbers(state.routes);
-    this.history.add(revision, this.hash, [], startedBy, state.control.history);
+    const handed = "history" in begin ? begin : undefined;
+    this.#numbers = new RouteNumbers(state.routes, handed?.routeIds);
+    this.credentials = options.credentials ?? new Credentials((text, fields) => options.log.warn(text, fields));
+    this.credentials.tickets.onRotated = (keys) => options.supervisor.tellTicketKeys(keys);
+    if ("history" in begin) this.history.adopt(begin.history);
+    else this.history.add(revision, this.hash, [], begin, state.control.history);
   }
 
   get state(): State {
@@ -109,8 +136,11 @@ export class Transactions {
     }
   }
 
-  plan(wanted: Wanted | ((state: State) => Wanted)): PlanAnswer {
-    const made = this.#plan(wanted);
+  /** Keys that came with it are forgotten again. */
+  async plan(wanted: Wanted | ((state: State) => Wanted)): Promise<PlanAnswer> {
+    const keys = new Map<string, string>();
+    const made = this.#plan(wanted, keys);
+    this.credentials.abandon(await this.credentials.draft(made.after, made.changes, keys));
     return {
       revision: this.#revision,
       differences: differencesOf(made),
@@ -143,7 +173,11 @@ export class Transactions {
     return this.#inTurn(async () => {
       const { supervisor } = this.options;
       const numbers = this.#numbers;
-      const describe = () => ({ routeIds: numbers.idsOf(this.#state.routes), resolved: this.#resolvedNow() });
+      const describe = () => ({
+        routeIds: numbers.idsOf(this.#state.routes),
+        resolved: this.#resolvedNow(),
+        credentials: this.credentials.describe(),
+      });
       const next = Serving.open(this.#revision, this.#state, describe);
       try {
         await supervisor.roll(next);
@@ -154,14 +188,34 @@ export class Transactions {
     });
   }
 
+  /**
+   * Has `go` put another program in the place of this one, when no transaction is under way any more. Comes back only by
+   * rejecting, and then everything goes on.
+   */
+  handOver(go: (transactions: HandedTransactions, supervisor: HandedSupervisor) => never): Promise<never> {
+    return this.#inTurn(async () => {
+      await this.options.stateFile.idle();
+      const routeIds = this.#numbers.idsOf(this.#state.routes);
+      const handed = { routeIds, history: this.history.entries };
+      return await this.options.supervisor.handOver((supervisor) => go(handed, supervisor));
+    });
+  }
+
+  get resolved(): Resolved {
+    return this.#resolvedNow();
+  }
+
   #inTurn<T>(transaction: () => Promise<T>): Promise<T> {
     const done = this.#turn.then(transaction);
     this.#turn = done.catch(() => {});
     return done;
   }
 
-  #plan(wanted: Wanted | ((state: State) => Wanted)): Plan {
-    return plan(this.#state, typeof wanted === "function" ? wanted(this.#state) : wanted);
+  /** Keys that come with it go to `keys`; what is planned has their digests. */
+  #plan(wanted: Wanted | ((state: State) => Wanted), keys = new Map<string, string>()): Plan {
+    const { state, orders } = typeof wanted === "function" ? wanted(this.#state) : wanted;
+    const bare = state ? { state: stateWithoutKeys(state, keys) } : { orders: ordersWithoutKeys(orders, keys) };
+    return plan(this.#state, bare);
   }
 
   async #apply(wanted: Wanted | ((state: State) => Wanted), options: ApplyOptions): Promise<ApplyAnswer> {
@@ -170,14 +224,23 @@ export class Transactions {
       const reason = `revision ${this.#revision} is served by now, not ${options.ifRevision}`;
       throw new ControlError("conflict", reason, { revision: this.#revision });
     }
-    const made = this.#plan(wanted);
-    const draft = await this.#draft(made, options);
-    const differences = differencesOf(made);
-    let pausedUs = 0;
-    if (made.changes.length > 0 || draft.clusters.size > 0) pausedUs = await this.#carryOut(draft);
-    else return this.#answer(began, [], [], 0);
-    const durable = this.#record(draft, options);
-    const answer = this.#answer(began, differences, made.effects, pausedUs);
+    const keys = new Map<string, string>();
+    const draft = await this.#draft(this.#plan(wanted, keys), keys, options);
+    const made = draft.plan;
+    const { certificates, files, readAnew } = draft.credentials;
+    const isNothing = made.changes.length + draft.clusters.size + certificates.size + files.size === 0;
+    if (isNothing) return this.#answer(began, [], [], 0);
+    const [pausedUs, differences] = await Promise.all([this.#carryOut(draft), describe(made)]);
+    const about = certificates.size + files.size > 0 ? { about: READ_ANEW } : {};
+    const durable = this.#record(draft, { ...about, ...options });
+    if (readAnew.length > 0) {
+      this.options.log.info(READ_ANEW, {
+        certificates: readAnew.slice(0, NAMED_MAX).join(", "),
+        count: readAnew.length,
+      });
+    }
+    const anew = readAnew.length > 0 ? { read_anew: readAnew } : {};
+    const answer = { ...this.#answer(began, differences, made.effects, pausedUs), ...anew };
     const notDurable = await durable;
     return notDurable === undefined ? answer : { ...answer, not_durable: notDurable };
   }
@@ -192,7 +255,7 @@ export class Transactions {
     return { revision: this.#revision, hash: this.hash, differences, effects, took_ms, paused_us };
   }
 
-  async #draft(made: Plan, { resolveAgain }: ApplyOptions): Promise<Draft> {
+  async #draft(made: Plan, keys: Map<string, string>, { resolveAgain, readAgain }: ApplyOptions): Promise<Draft> {
     const clusters = new Map<string, ClusterState | null>();
     for (const change of made.changes) if (change.object === "cluster") clusters.set(change.name, change.after);
     const asked = resolveAgain
@@ -204,7 +267,11 @@ export class Transactions {
         if (!clusters.has(name) && this.#hasMoved(cluster, resolved)) clusters.set(name, cluster);
       }
     }
-    return { plan: made, revision: this.#revision + 1, numbers: this.#numbers.draft(made.changes), clusters, resolved };
+    const again = readAgain ? "all" : new Set(made.asked.flatMap(certificateUpdated));
+    const credentials = await this.credentials.draft(made.after, made.changes, keys, again);
+    const numbers = this.#numbers.draft(made.changes);
+    noteIfLarge(made, clusters);
+    return { plan: made, revision: this.#revision + 1, numbers, clusters, resolved, credentials };
   }
 
   async #resolve(clusters: Iterable<ClusterState>): Promise<Resolved> {
@@ -226,13 +293,12 @@ export class Transactions {
   /** Has the workers serve it; a worker that dies of something else in the middle of it is no reason to refuse it. */
   async #carryOut(draft: Draft): Promise<number> {
     try {
-      return await this.#tryOnce(draft);
+      return await this.#tryOnce(draft).catch((error) => {
+        if (error instanceof WorkerFailure) return this.#tryOnce(draft);
+        throw error;
+      });
     } catch (error) {
-      if (!(error instanceof WorkerFailure)) throw refusal(error);
-    }
-    try {
-      return await this.#tryOnce(draft);
-    } catch (error) {
+      if (this.#revision !== draft.revision) this.credentials.abandon(draft.credentials);
       throw refusal(error);
     }
   }
@@ -243,12 +309,15 @@ export class Transactions {
     const describe = () => ({
       routeIds: draft.numbers.idsOf(after.routes),
       resolved: { ...this.#resolvedNow(), ...draft.resolved },
+      credentials: this.credentials.describe(draft.credentials),
     });
     const rolls = effects.includes("rolls workers") ||
       !supervisor.slots.some(({ worker }) => worker?.state === "serving");
     if (!rolls) {
       const next = supervisor.serving!.succeed(revision, after, describe);
-      return await supervisor.changeLive(next, workerChange(draft), () => this.#decided(draft));
+      const { certificates } = draft.credentials;
+      const fd = certificates.size > 0 ? this.credentials.fd : undefined;
+      return await supervisor.changeLive(next, workerChange(draft), () => this.#decided(draft), fd);
     }
     const next = openServing(revision, after, describe);
     try {
@@ -267,7 +336,9 @@ export class Transactions {
     const hash = hashAfterPlan(this.hash, made);
     for (const [name, cluster] of clusters) served.setCluster(name, cluster);
     for (const { id, route } of numbers.routes) served.setRoute(id, route);
+    for (const [name, known] of draft.credentials.certificates) served.setCertificate(name, known?.entry ?? null);
     numbers.commit();
+    this.#ticketKeysMoved = this.credentials.commit(draft.credentials, made.after);
     Object.assign(this.#resolved, resolved);
     this.#state = made.after;
     this.#revision = revision;
@@ -278,11 +349,29 @@ export class Transactions {
   /** History, events, what changes in main itself, and the state file; gives why it is not on the disk, if so. */
   #record({ plan: { before, after, changes } }: Draft, by: Authorship): Promise<string | undefined> {
     const report = this.history.add(this.#revision, this.hash, changes, by, after.control.history);
+    this.#tidyCredentials(changes);
     this.options.onCommitted?.(before, after);
     this.options.events.emit("state.changed", { ...report });
     const { what, hash, who } = report;
     this.options.log.info("state changed", { revision: this.#revision, what, hash, by: who.name ?? who.uid });
     return this.options.stateFile.save(after, this.#revision, this.hash);
+  }
+
+  #tidyCredentials(changes: readonly Change[]): void {
+    const { supervisor } = this.options;
+    const { credentials } = this;
+    if (this.#ticketKeysMoved) supervisor.tellTicketKeys(credentials.tickets.keys);
+    this.#ticketKeysMoved = false;
+    // Whoever still finishes what it carries may look for what it was told of.
+    if (supervisor.draining.length === 0) credentials.releaseLeaving();
+    if (!changes.some(({ object }) => object !== "route" && object !== "settings")) return;
+    const kept = Object.values(this.#state.certificates).map(({ key }) => key);
+    for (const { changes } of this.history.entries) {
+      for (const change of changes) {
+        if (change.object === "certificate") kept.push(change.before?.key ?? "", change.after?.key ?? "");
+      }
+    }
+    credentials.forget(kept, this.#state);
   }
 
   /** Addresses of the names that the state has; what is not in it any more is forgotten here. */
@@ -299,18 +388,67 @@ export class Transactions {
     for (const [name, cluster] of Object.entries(this.#state.clusters)) served.setCluster(name, cluster);
     const ids = this.#numbers.idsOf(this.#state.routes);
     this.#state.routes.forEach((route, at) => served.setRoute(ids[at]!, route));
+    for (const [name, { entry }] of this.credentials.known) served.setCertificate(name, entry);
     return this.#served = served;
   }
 }
 
-function workerChange({ plan: { after, changes }, revision, numbers, clusters, resolved }: Draft) {
+const READ_ANEW = "certificates read anew";
+/** So many names of certificates are in a line of the log. */
+const NAMED_MAX = 10;
+
+/** An update reads the files again, whatever it changes. */
+function certificateUpdated(order: Order): string[] {
+  return order.object === "certificate" && order.order === "update" ? [order.name] : [];
+}
+
+/** The differences, which for a large change are made while the new workers get ready. */
+async function describe(made: Plan): Promise<ApplyAnswer["differences"]> {
+  if (made.effects.includes("rolls workers")) await new Promise((resolve) => setTimeout(resolve, 0));
+  return differencesOf(made);
+}
+
+/** Names that lead elsewhere may touch more clusters than the workers that serve can take over. */
+function noteIfLarge(made: Plan, clusters: Draft["clusters"]): void {
+  let objects = 0;
+  for (const cluster of clusters.values()) objects += objectsOf(cluster);
+  if (objects > LIVE_OBJECTS_MAX) made.effects = ["rolls workers"];
+}
+
+function workerChange({ plan: made, revision, numbers, clusters, resolved, credentials }: Draft) {
+  const { before, after, changes } = made;
   const change: Omit<WorkerChange, "listenersRemoved"> = {
     revision,
     clusters: Object.fromEntries(clusters),
     resolved,
     routes: numbers.routes,
+    certificates: Array.from(credentials.certificates, ([name, known]) => ({ name, entry: known?.entry ?? null })),
+    listenersTls: listenersTls(changes),
+    listenersRedirect: listenersRedirect(before, after),
+    files: { ...Object.fromEntries(credentials.files) },
   };
   return changes.some(isLiveSetting) ? { ...change, settings: liveSettings(after) } : change;
+}
+
+function listenersTls(changes: readonly Change[]): WorkerChange["listenersTls"] {
+  const all: WorkerChange["listenersTls"] = {};
+  for (const change of changes) {
+    if (change.object === "listener" && change.after) all[change.name] = change.after.tls;
+  }
+  return all;
+}
+
+/** Where one redirects to may follow another listener. */
+function listenersRedirect(before: State, after: State): Record<string, number> {
+  const all: Record<string, number> = {};
+  if (before.listeners === after.listeners) return all;
+  const [old, now] = [Object.values(before.listeners), Object.values(after.listeners)];
+  for (const [name, listener] of Object.entries(after.listeners)) {
+    const port = redirectPort(listener, now);
+    const earlier = before.listeners[name];
+    if (!earlier || redirectPort(earlier, old) !== port) all[name] = port;
+  }
+  return all;
 }
 
 function isLiveSetting({ object, name }: Change): boolean {

@@ -21,6 +21,8 @@ import {
 } from "../../../src/ts/config/mod.ts";
 import { z } from "zod";
 import { parse, stringify } from "yaml";
+import { withChanges } from "../../../src/ts/config/changes.ts";
+import { hashAfterChanges } from "../../../src/ts/config/state_hash.ts";
 import { assert, assertEquals } from "../../support/assert.ts";
 import { createRandom } from "../../support/random.ts";
 import { randomState } from "./random_states.ts";
@@ -62,6 +64,9 @@ function checkDiff(a: State, b: State, checksSchema: boolean): void {
   assertEquals(changesOf(a, after, orders).map(nameOf).sort(), changesBetween(a, b).map(nameOf).sort());
   assertEquals(orders.length === 0, describeDifference(a, b).length === 0);
   assertEquals(diff(b, after), []);
+  const changes = changesBetween(a, b);
+  assertEquals(canonicalJson(withChanges(a, changes)), canonicalJson(b));
+  assertEquals(hashAfterChanges(hashState(a), changes), hashState(b));
   let at = a;
   for (const order of orders) {
     const next = applied(at, [order]);

@@ -50,26 +50,139 @@ Deno.test("a state that was saved is read again, with its number", async () => {
   });
 });
 
-Deno.test("changes that come while a file is written share the next one", async () => {
+Deno.test("changes that come while one is written share the next write", async () => {
   await withFolder(async (path) => {
     const file = new StateFile(new Log(() => {}));
     const saved = [1, 2, 3, 4, 5].map((revision) => save(file, stateAt(path, revision), revision));
     assertEquals(await Promise.all(saved), Array(5).fill(undefined));
     assertEquals((await readStateFile(path))!.revision, 5);
-    assertEquals((await readStateFile(`${path}.previous`))!.revision, 1, "two files for five changes");
+    assertEquals(changesIn(path), 1, "the whole and one line for five changes");
     await file.idle();
+  });
+});
+
+/** Lines behind the checksum of the whole state. */
+function changesIn(path: string): number {
+  return Deno.readTextFileSync(path).split("\n").filter((line) => line.startsWith('{"sha256"')).length - 1;
+}
+
+/** A file with a state of 3 routes as revision 3, and three changes, up to revision 6; and where its lines begin. */
+async function fileWithChanges(path: string): Promise<{ bytes: Uint8Array<ArrayBuffer>; lines: number[] }> {
+  const file = new StateFile(new Log(() => {}));
+  for (const routes of [3, 4, 5, 6]) assertEquals(await save(file, stateAt(path, routes), routes), undefined);
+  const bytes = Deno.readFileSync(path);
+  const lines: number[] = [0];
+  bytes.forEach((byte, at) => byte === 10 && lines.push(at + 1));
+  return { bytes, lines: lines.slice(-4) };
+}
+
+Deno.test("a change is one line at the end of the file, until they are as long as the state", async () => {
+  await withFolder(async (path) => {
+    const file = new StateFile(new Log(() => {}));
+    await save(file, stateAt(path, 2_000), 1);
+    const [{ ino, size }, wholes] = [Deno.statSync(path), new Set<number | null>()];
+    for (let revision = 2; revision < 12; revision++) await save(file, stateAt(path, 1_998 + revision), revision);
+    const after = Deno.statSync(path);
+    assertEquals(after.ino, ino, "it was not written anew");
+    assert(after.size - size < 10 * 500, `ten changes took ${after.size - size} bytes`);
+    assertEquals(changesIn(path), 10);
+    for (let revision = 12; revision < 30; revision++) {
+      await save(file, stateAt(path, revision % 2 ? 2_000 : 3_000), revision);
+      wholes.add(Deno.statSync(path).ino);
+      assert(Deno.statSync(path).size < 4 * size, "changes do not pile up");
+      const stored = await readStateFile(path);
+      assertEquals([stored!.revision, stored!.state.routes.length], [revision, revision % 2 ? 2_000 : 3_000]);
+    }
+    assert(wholes.size > 2 && wholes.size < 18, `${wholes.size} files for 18 changes`);
+    assert((await readStateFile(`${path}.previous`))!.revision < 29);
+  });
+});
+
+Deno.test("a last change that is torn is dropped with a warning that names it, at every byte", async () => {
+  await withFolder(async (path) => {
+    const { bytes, lines } = await fileWithChanges(path);
+    const last = lines[2]!;
+    for (let cut = last + 1; cut < bytes.length; cut += 13) {
+      const torn = bytes.slice(0, cut);
+      const zeroed = bytes.slice();
+      zeroed.fill(0, cut);
+      for (const content of [torn, zeroed]) {
+        Deno.writeFileSync(path, content);
+        const stored = await readStateFile(path);
+        assertEquals([stored!.revision, stored!.state.routes.length], [5, 5]);
+        const what = `the last change, \\d+ bytes from byte ${last} on, is not whole and is dropped: .* revision 5`;
+        assertMatch(stored!.warning, new RegExp(`^state file \\S+: ${what}$`));
+      }
+    }
+    Deno.writeFileSync(path, bytes.subarray(0, last));
+    assertEquals((await readStateFile(path))!.warning, "", "nothing says that there was another");
+  });
+});
+
+Deno.test("a change that is wrong before the last one, or missing, is refused with the reason", async () => {
+  await withFolder(async (path) => {
+    const { bytes, lines: [first, second, third] } = await fileWithChanges(path);
+    const joined = (...parts: Uint8Array[]) => Uint8Array.from(parts.flatMap((part) => [...part]));
+    const [whole, one, two, three] = [
+      bytes.subarray(0, first),
+      bytes.subarray(first, second),
+      bytes.subarray(second, third),
+      bytes.subarray(third),
+    ];
+    const cases: [string, Uint8Array, RegExp][] = [
+      ["missing", joined(whole, two, three), /change 1 follows revision 4, expected 3: one is missing before it/],
+      ["twice", joined(whole, one, one, two), /change 2 follows revision 3, expected 4/],
+      ["another whole", joined((await wholeOf(`${path}-2`, path)).subarray(), one, two), /leads to another state/],
+    ];
+    for (let at = first!; at < third!; at++) {
+      const changed = bytes.slice();
+      changed[at]! ^= 1;
+      cases.push([`changed at ${at}`, changed, /change [12] \(from byte \d+ on\) is not what its checksum says/]);
+    }
+    for (const [name, content, reason] of cases) {
+      Deno.writeFileSync(path, content);
+      const error = await assertRejects(() => readStateFile(path), reason);
+      assert(error instanceof StateFileError, `${name}: ${error}`);
+      assertEquals(Deno.readFileSync(path), content);
+    }
+  });
+});
+
+/** The bytes of a file for a state of 2 routes that says that it is revision 3, of a state that is kept in `path`. */
+async function wholeOf(path: string, inState: string): Promise<Uint8Array> {
+  const state = stateAt(inState, 2);
+  await save(new StateFile(new Log(() => {})), { ...state, control: { ...state.control, state_file: path } }, 3);
+  return Deno.readFileSync(path);
+}
+
+Deno.test("a file that somebody replaced, removed or lengthened is written whole again", async () => {
+  await withFolder(async (path) => {
+    const file = new StateFile(new Log(() => {}));
+    const harms = [
+      () => Deno.removeSync(path),
+      () => Deno.writeTextFileSync(path, "more", { append: true }),
+      () => Deno.renameSync(path, `${path}.moved`),
+      () => Deno.truncateSync(path, 100),
+    ];
+    await save(file, stateAt(path, 1), 1);
+    for (const [i, harm] of harms.entries()) {
+      harm();
+      assertEquals(await save(file, stateAt(path, i + 2), i + 2), undefined);
+      const stored = await readStateFile(path);
+      assertEquals([stored!.revision, stored!.warning, changesIn(path)], [i + 2, "", 0]);
+    }
   });
 });
 
 Deno.test("a state file that is cut, changed, or none is refused with a reason, and stays", async () => {
   await withFolder(async (path) => {
     assertEquals(await readStateFile(path), undefined);
-    await save(new StateFile(new Log(() => {})), stateAt(path, 20), 7);
+    for (const revision of [6, 7]) await save(new StateFile(new Log(() => {})), stateAt(path, 20), revision);
     const whole = Deno.readFileSync(path);
     const cases: [string, Uint8Array, RegExp][] = [
       ["empty", new Uint8Array(), /cut off/],
       ["noise", crypto.getRandomValues(new Uint8Array(500)), /cut off|no state file|content/],
-      ["yaml", new TextEncoder().encode("workers: 1\nlisteners: {}\n"), /no state file/],
+      ["yaml", new TextEncoder().encode("workers: 1\nlisteners: {}\n"), /cut off/],
     ];
     for (let cut = 1; cut < whole.length; cut += 37) cases.push([`cut at ${cut}`, whole.subarray(0, cut), /./]);
     for (let at = 0; at < whole.length; at += 41) {
