@@ -11,8 +11,12 @@ const EXAMPLE = `workers: auto
 trusted_proxies: ["10.0.0.0/8"]
 
 listeners:
-  web: { address: "0.0.0.0:80" }
+  web: { address: "0.0.0.0:80", redirect_https: true }
   web6: { address: "[::]:80" }
+  websecure: { address: "0.0.0.0:443", protocol: https, tls: { hsts: max-age=31536000 } }
+
+certificates:
+  - { cert: /etc/kakehi/example.pem, key: /etc/kakehi/example.key }
 
 clusters:
   app:

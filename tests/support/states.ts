@@ -9,9 +9,10 @@ export function makeState(changes: Partial<State> = {}): State {
     sandbox: "off",
     control: { socket: "", state_file: "", history: 100, watch: false, uids: [] },
     trusted_proxies: [],
-    listeners: { web: { address: "127.0.0.1:0", protocol: "http", backlog: 128 } },
+    listeners: { web: makeListener("127.0.0.1:0") },
     clusters: {},
     routes: [],
+    certificates: {},
     limits: {
       connections: 64,
       upstream_connections: 64,
@@ -47,5 +48,11 @@ export function makeCluster(...addresses: string[]): State["clusters"][string] {
     balance: "round_robin",
     pool: { connections: 0, idle: 16, idle_timeout: 60_000 },
     timeouts: { connect: 3_000, response: 60_000 },
+    tls: null,
   };
+}
+
+/** A listener for plain HTTP. */
+export function makeListener(address: string, backlog = 128): State["listeners"][string] {
+  return { address, protocol: "http", backlog, redirect_https: false, tls: null };
 }

@@ -1,5 +1,5 @@
 // A worker for the tests of main: the same channel and the same orders as the real one, but it only answers every request with
-// its pid, slot and revision, and it misbehaves on demand. The body configured for status 500 says how:
+// its pid, slot and revision (`GET /credentials`: with what it knows of certificates and keys), and it misbehaves on demand. The body configured for status 500 says how:
 //
 //   refuse   refuses the snapshot or change     die    exits right after it is ready
 //   hang     never becomes ready                slow   drains only at its deadline
@@ -10,7 +10,7 @@
 //   die-commit, hang-commit      when it is to serve by it           other-hash   says that it serves something else
 
 import { ServedHash } from "../../src/ts/config/served_hash.ts";
-import type { WorkerChange, WorkerSnapshot } from "../../src/ts/worker/protocol.ts";
+import type { CertificateEntry, WorkerChange, WorkerSnapshot } from "../../src/ts/worker/protocol.ts";
 import { Channel } from "../../src/ts/worker/channel.ts";
 import { closeFd, readWhole, receiveMessage, sendMessage } from "../../src/ts/sys/fds.ts";
 import { acceptConnection } from "../../src/ts/sys/listen.ts";
@@ -28,6 +28,25 @@ export function runTestWorker(channelFd: number): Promise<never> {
   let snapshot: WorkerSnapshot | undefined;
   let slot = -1;
   let requests = 0;
+  let material = -1;
+  const certificates = new Map<string, CertificateEntry>();
+
+  function takeMaterial(names: string[], fds: number[]): void {
+    const at = names.indexOf("certificates");
+    if (at < 0) return;
+    if (material >= 0) closeFd(material);
+    material = fds[at]!;
+  }
+
+  /** What a worker could serve by now, read from where main says. */
+  function credentials() {
+    const bytes = material < 0 ? new Uint8Array() : readWhole(material);
+    const entries = Array.from(certificates.values(), ({ at, length, ...entry }) => {
+      return { ...entry, ...JSON.parse(new TextDecoder().decode(bytes.subarray(at, at + length))) };
+    });
+    const { files, ticketKeys, state: { listeners } } = snapshot!;
+    return { entries, files, ticketKeys, listeners };
+  }
   let draining = false;
 
   const behaviour = () => snapshot?.state.answers["500"] ?? "";
@@ -39,10 +58,12 @@ export function runTestWorker(channelFd: number): Promise<never> {
     const buffer = new Uint8Array(4096);
     const count = receiveMessage(fd, buffer, []);
     if (count < 0) return;
-    if (count > 0 && new TextDecoder().decode(buffer.subarray(0, count)).startsWith("GET /wait")) return;
+    const request = new TextDecoder().decode(buffer.subarray(0, Math.max(0, count)));
+    if (request.startsWith("GET /wait")) return;
     if (count > 0) {
       requests++;
-      const body = JSON.stringify({ pid: Deno.pid, slot, revision: snapshot!.revision });
+      const more = request.startsWith("GET /credentials") ? credentials() : {};
+      const body = JSON.stringify({ pid: Deno.pid, slot, revision: snapshot!.revision, ...more });
       const head = `HTTP/1.1 200 OK\r\nContent-Length: ${body.length}\r\nConnection: close\r\n\r\n`;
       sendMessage(fd, new TextEncoder().encode(head + body), []);
     }
@@ -66,11 +87,16 @@ export function runTestWorker(channelFd: number): Promise<never> {
       const fd = fds[i]!;
       if (name === "snapshot") snapshot = JSON.parse(new TextDecoder().decode(readWhole(fd)));
       if (name === "snapshot" || name === "access_log") closeFd(fd);
-      else listeners.push({ name: name.slice("listener:".length), fd });
+      if (name.startsWith("listener:")) listeners.push({ name: name.slice("listener:".length), fd });
     });
     const { state, routeIds } = snapshot!;
     for (const [name, cluster] of Object.entries(state.clusters)) served.setCluster(name, cluster);
     state.routes.forEach((route, at) => served.setRoute(routeIds[at]!, route));
+    takeMaterial(order.fds, fds);
+    for (const entry of snapshot!.certificates) {
+      served.setCertificate(entry.name, entry);
+      certificates.set(entry.name, entry);
+    }
     if (behaviour() === "hang") return;
     if (behaviour() === "refuse") {
       channel.send({ event: "refused", reason: "the test says so" });
@@ -91,7 +117,10 @@ export function runTestWorker(channelFd: number): Promise<never> {
     abort();
     const change: WorkerChange = JSON.parse(new TextDecoder().decode(readWhole(fds[0]!)));
     closeFd(fds[0]!);
-    const joining = names.slice(1).map((name, i) => ({ name: name.slice("listener:".length), fd: fds[i + 1]! }));
+    takeMaterial(names, fds);
+    const joining = names.flatMap((name, i) =>
+      name.startsWith("listener:") ? { name: name.slice("listener:".length), fd: fds[i]! } : []
+    );
     const [how = "", only] = (change.settings?.answers["500"] ?? "").split(" ");
     const behaviour = only === undefined || Number(only) === slot ? how : "";
     if (behaviour === "die-prepare") Deno.exit(9);
@@ -128,6 +157,12 @@ export function runTestWorker(channelFd: number): Promise<never> {
     }
     for (const [name, cluster] of Object.entries(change.clusters)) served.setCluster(name, cluster);
     for (const { id, route } of change.routes) served.setRoute(id, route);
+    for (const { name, entry } of change.certificates) {
+      served.setCertificate(name, entry);
+      if (entry) certificates.set(name, entry);
+      else certificates.delete(name);
+    }
+    Object.assign(snapshot!.files, change.files);
     snapshot!.revision = revision;
     if (change.settings) snapshot!.state.answers = change.settings.answers;
     const hash = behaviour === "other-hash" ? "another" : served.toString();
@@ -148,8 +183,9 @@ export function runTestWorker(channelFd: number): Promise<never> {
       if (order.order === "prepare") prepare(order, fds);
       if (order.order === "commit") commit(order.revision);
       if (order.order === "abort") abort();
+      if (order.order === "ticket_keys") snapshot!.ticketKeys = order.keys;
       if (order.order === "explain") {
-        const nothing = { winner: -1, considered: [], cluster: null, backends: [], wouldPick: null };
+        const nothing = { winner: -1, considered: [], cluster: null, backends: [], wouldPick: null, rewritten: null };
         channel.send({ event: "explained", id: order.id, explained: nothing });
       }
       if (order.order === "access_log") fds.forEach(closeFd);

@@ -95,7 +95,10 @@ export async function carryOut(
   }
 }
 
-function appliedText({ differences, effects, revision, took_ms, paused_us }: ApplyAnswer): string {
+function appliedText({ differences, effects, revision, took_ms, paused_us, read_anew }: ApplyAnswer): string {
+  if (differences.length === 0 && read_anew) {
+    return `revision ${revision} is served: certificates read anew: ${read_anew.join(", ")}`;
+  }
   if (differences.length === 0) return `nothing differs from revision ${revision}`;
   const by = effects.includes("rolls workers") ? ", by new workers" : "";
   const pause = paused_us > 0 ? `, no worker stood still for more than ${(paused_us / 1000).toFixed(1)} ms` : "";

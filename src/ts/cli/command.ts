@@ -5,7 +5,7 @@ import { type Options, parseOptions } from "./options.ts";
 import { UsageError } from "./output.ts";
 
 /** Where words to complete come from: files, a fixed list, or the names of objects that the proxy has. */
-export type Words = "file" | "listener" | "cluster" | "backend" | readonly string[];
+export type Words = "file" | "listener" | "cluster" | "backend" | "certificate" | readonly string[];
 
 export interface Option {
   about: string;

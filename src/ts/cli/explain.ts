@@ -58,7 +58,9 @@ function backendTable(backends: readonly BackendStanding[], picked: string | nul
   const rows = backends.map(({ address, weight, standing, requests, connections }) => {
     return [address, String(weight), standing, String(requests), String(connections), address === picked ? "<-" : ""];
   });
-  return table(["BACKEND", "WEIGHT", "STANDING", "REQUESTS", "CONNECTIONS", ""], rows);
+  const faults = backends.flatMap(({ address, fault }) => fault === "" ? [] : [`  ${address}: ${visible(fault)}`]);
+  const all = table(["BACKEND", "WEIGHT", "STANDING", "REQUESTS", "CONNECTIONS", ""], rows);
+  return faults.length === 0 ? all : [all, "", "not reached", ...faults].join("\n");
 }
 
 function editsText({ headers_added, headers_removed, timeouts }: ExplainAnswer): string[] {

@@ -2,7 +2,8 @@
 // in which nothing is said is not shown.
 
 import { BACKEND, CLUSTER, LISTENER, ROUTE } from "../config/schema.ts";
-import type { ObjectShape } from "../config/shape.ts";
+import { CERTIFICATE } from "../config/schema_tls.ts";
+import { key, object, type ObjectShape, text } from "../config/shape.ts";
 import type { Noun } from "./objects.ts";
 import { shown, table, visible } from "./output.ts";
 
@@ -13,7 +14,15 @@ const SHAPES: Readonly<Record<Exclude<Noun, "settings">, ObjectShape>> = {
   cluster: CLUSTER,
   backend: BACKEND,
   route: ROUTE,
+  certificate: { kind: "object", keys: { ...CERTIFICATE.keys, ...object(toldOfCertificates()).keys } },
 };
+
+/** What a list of certificates has beside their keys. */
+function toldOfCertificates() {
+  const told = text("a text", String);
+  const about = "Said by the certificate.";
+  return { key_type: key(told, { about, example: "ecdsa" }), days_left: key(told, { about, example: 60 }) };
+}
 
 /** Columns that are shown although everything in them is the default. */
 const ALWAYS = ["name", "address", "balance", "backends", "host", "path", "cluster", "weight"];
@@ -27,7 +36,10 @@ export function listText(noun: Noun, values: unknown): string {
   const columns = [...first, ...Object.keys(keys)].filter((name) =>
     ALWAYS.includes(name) || rows.some((row) => name in row)
   );
-  const cell = (row: Row, name: string) => cellText(row[name] ?? keys[name]?.default);
+  const cell = (row: Row, name: string) => {
+    const value = cellText(row[name] ?? keys[name]?.default);
+    return value.startsWith("-----BEGIN ") ? "PEM" : value;
+  };
   return table(columns.map((name) => name.toUpperCase()), rows.map((row) => columns.map((name) => cell(row, name))));
 }
 

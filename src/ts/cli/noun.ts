@@ -3,6 +3,7 @@
 import type { Fields, Order, RouteKey, Verb } from "../config/orders.ts";
 import type { GetAnswer, GetRequest } from "../control/protocol.ts";
 import { carryOut, changeOptions, showPlan } from "./change.ts";
+import { withFiles } from "./certificate_files.ts";
 import { type Arguments, type Command, readArguments, readVerb, withUsage } from "./command.ts";
 import { ask, openConnection } from "./connection.ts";
 import { listenForDrained } from "./drained.ts";
@@ -16,7 +17,7 @@ export async function runObject(noun: Noun, args: string[], json: boolean): Prom
   const { verb, rest } = readVerb(noun, family, args);
   const name = `${noun} ${verb}`;
   const command = family.verbs![verb]!;
-  const read = readArguments(name, command, rest);
+  const read = await withFiles(noun, readArguments(name, command, rest));
   if (verb === "list") return await list(noun, read, json);
   if (verb === "show") return await show(noun, name, command, read, json);
   const order = withUsage(name, command, () => orderFrom(noun, verb as Verb, read));
@@ -34,15 +35,28 @@ async function list(noun: Noun, { socket, operands, values, flags }: Arguments, 
     if (json) printJson(names);
     else if (names.length > 0) print(names.join("\n"));
   } else if (json) printJson(answer);
-  else print(listText(noun, answer.values));
+  else print(listText(noun, noun === "certificate" ? certificateRows(answer) : answer.values));
   return EXIT_DONE;
+}
+
+/** With what the certificates say of themselves. */
+function certificateRows({ values, details = {} }: GetAnswer): Record<string, unknown>[] {
+  return (values as Record<string, unknown>[]).map((row) => {
+    const known = details[String(row.name)];
+    if (!known) return row;
+    return { ...row, names: known.names, key_type: known.key_type, days_left: known.days_left };
+  });
 }
 
 async function show(noun: Noun, name: string, command: Command, read: Arguments, json: boolean): Promise<number> {
   const request = withUsage(name, command, () => whichOne(noun, read));
   const answer = await ask<GetAnswer>(read.socket, "get", request);
   if (json) printJson(answer);
-  else print((await import("./yaml.ts")).yamlText(answer.value ?? answer.values));
+  else {
+    const { yamlText } = await import("./yaml.ts");
+    const details = Object.values(answer.details ?? {});
+    print([yamlText(answer.value ?? answer.values), ...details.map((known) => yamlText({ serves: known }))].join("\n"));
+  }
   return EXIT_DONE;
 }
 
@@ -51,6 +65,7 @@ function whichOne(noun: Noun, read: Arguments): GetRequest {
   switch (noun) {
     case "listener":
     case "cluster":
+    case "certificate":
       return { object: noun, name: first! };
     case "backend":
       return { object: noun, filter: { cluster: first! }, name: second! };
@@ -69,6 +84,8 @@ export function orderFrom(noun: Noun, verb: Verb, read: Arguments): Order {
     case "listener":
       return { order: verb, object: noun, name: first!, ...value };
     case "cluster":
+      return { order: verb, object: noun, name: first!, ...value };
+    case "certificate":
       return { order: verb, object: noun, name: first!, ...value };
     case "backend":
       return { order: verb, object: noun, cluster: first!, name: second!, ...value };
@@ -93,13 +110,13 @@ function added(noun: Noun, read: Arguments): Fields {
 }
 
 function isRequired({ key, form }: ShapeOption): boolean {
-  return form === "one" && key.default === undefined && key.inherits === undefined;
+  return form === "one" && key.default === undefined && key.inherits === undefined && key.derived === undefined;
 }
 
 function updated(noun: Noun, read: Arguments): Fields {
   const { update } = OBJECT_OPTIONS[noun];
   const value = putDefaults(fieldsFrom(update, read), update, read.lists["default"] ?? []);
-  if (Object.keys(value).length > 0) return value;
+  if (Object.keys(value).length > 0 || noun === "certificate") return value;
   throw new UsageError(
     `nothing to change is given; expected ${update.map(({ name }) => `--${name}`).join(", ")} or --default`,
   );

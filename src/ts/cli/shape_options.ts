@@ -39,7 +39,10 @@ function fieldOptions(path: readonly string[], key: Key<unknown>, shape: Shape):
       return [{ name: singular(name), path, key, shape, form: "map", value: `${shape.label}=${valueName(shape.of)}` }];
     case "word":
       if (shape.or.kind !== "object") break;
-      return [{ name, path, key, shape, form: "one", value: shape.word }, ...fieldOptions(path, key, shape.or)];
+      return [
+        { name, path, key, shape, form: "one", value: String(shape.word) },
+        ...fieldOptions(path, key, shape.or),
+      ];
   }
   return [{ name, path, key, shape, form: "one", value: valueName(shape) }];
 }
@@ -86,9 +89,13 @@ function declaredOption({ key, shape, form, value, path }: ShapeOption, withDefa
   if (inner.kind === "text" && form === "one") option.empty = true;
   if (inner.kind === "choice") option.words = inner.words;
   else if (inner.kind === "flag") option.words = ["true", "false"];
-  else if (shape.kind === "word") option.words = [shape.word];
+  else if (shape.kind === "word") option.words = wordsOf(shape);
   else if (path.at(-1) === "cluster") option.words = "cluster";
   return option;
+}
+
+function wordsOf(shape: Shape): string[] {
+  return shape.kind === "word" ? [String(shape.word), ...wordsOf(shape.or)] : [];
 }
 
 /** The first sentence of the schema, and what may be given. */
@@ -155,7 +162,7 @@ function fromText(shape: Shape, text: string): unknown {
     case "flag":
       return text === "true" ? true : text === "false" ? false : text;
     case "word":
-      return text === shape.word ? text : fromText(shape.or, text);
+      return text === String(shape.word) ? shape.word : fromText(shape.or, text);
     case "shorthand":
       return shorthandFrom(shape, text);
     default:

@@ -15,6 +15,10 @@ export async function run(args: string[], json: boolean): Promise<number> {
   return EXIT_DONE;
 }
 
+export function opensslText({ version, from }: NonNullable<ProxyStatus["openssl"]>): string {
+  return from === "host" ? version : `${version}, which this binary carries`;
+}
+
 function describe(status: ProxyStatus): string {
   const stopping = status.stopping ? ", stopping" : "";
   const head = [
@@ -22,6 +26,12 @@ function describe(status: ProxyStatus): string {
     `serves ${status.source || "the demonstration"}, revision ${status.revision}`,
     ...status.listeners.map(({ name, address }) => `listens on ${address} (${name})`),
   ];
+  if (status.openssl) head.push(`TLS by ${opensslText(status.openssl)}`);
+  const { count, expired, next } = status.certificates;
+  if (next) {
+    const gone = expired > 0 ? `, ${expired} expired` : "";
+    head.push(`${count} certificate${count === 1 ? "" : "s"}${gone}; ${next.name} has ${next.days_left} days left`);
+  }
   const differing = status.workers.filter(({ differs }) => differs).map(({ slot }) => slot);
   if (differing.length > 0) {
     head.push(`worker ${differing.join(", ")} serves something else than revision ${status.revision}`);

@@ -5,17 +5,25 @@
 // several objects (references, addresses, limits) is checked once, on the result, and only for what was touched. So the
 // cost is that of the orders, and of one copy of each list or record in which something changes.
 
-import { Checker } from "./check.ts";
+import { Checker, isMap } from "./check.ts";
 import { checkBackends, checkLimits, inheritTimeouts } from "./cross_check.ts";
+import {
+  checkCertificate,
+  checkClusterTls,
+  checkListenerTls,
+  type Refuse,
+  type Surroundings,
+} from "./cross_check_tls.ts";
 import { OrderErrors, THERE_ALREADY } from "./order_errors.ts";
 import { BACKEND_VALUE, type ReadOrder, readOrder, ROUTE_VALUE } from "./order_shapes.ts";
 import { type Order, type OrderError, orderObject } from "./orders.ts";
 import type { Problem } from "./problem.ts";
 import { type RouteIdentity, routeKey } from "./route_key.ts";
 import { CLUSTER, LISTENER, SETTINGS } from "./schema.ts";
+import { CERTIFICATE } from "./schema_tls.ts";
 import type { ObjectShape, Of } from "./shape.ts";
 import { StateDraft } from "./state_draft.ts";
-import type { BackendState, ClusterState, ListenerState, State, TimeoutsState } from "./state.ts";
+import type { BackendState, CertificateState, ClusterState, ListenerState, State, TimeoutsState } from "./state.ts";
 import { show } from "./problem.ts";
 
 export type Applied = { state: State; errors?: never } | { errors: OrderError[]; state?: never };
@@ -53,10 +61,17 @@ class Transaction {
   private readonly routesTouched = new Map<string, number>();
   private readonly clustersRemoved = new Map<string, number>();
   private readonly listenersTouched = new Map<string, number>();
+  private readonly certificatesRemoved = new Map<string, number>();
+  /** Certificates that were to be added and could not be. */
+  private readonly refusedCertificates = new Set<string>();
+  /** Certificates that listeners and clusters were made to name, with the order that did and the place in it. */
+  private readonly references: { at: number; object: string; name: string; key: string }[] = [];
   private limitsTouched: { at: number; value: unknown } | null = null;
   /** The order that is carried out. */
   private at = 0;
   private object = "";
+  /** Its value as it was given. */
+  private value: unknown;
 
   constructor(state: State) {
     this.draft = new StateDraft(state);
@@ -64,6 +79,7 @@ class Transaction {
 
   take(order: unknown, at: number): void {
     this.at = at;
+    this.value = isMap(order) ? order.value : undefined;
     this.object = orderObject(order);
     const result = readOrder(order);
     if ("problems" in result) {
@@ -78,6 +94,8 @@ class Transaction {
         return this.listener(order);
       case "cluster":
         return this.cluster(order);
+      case "certificate":
+        return this.certificate(order);
       case "backend":
         return this.backend(order);
       case "route":
@@ -94,7 +112,53 @@ class Transaction {
     this.listenersTouched.set(order.name, this.at);
     if (order.order === "remove") return listeners.set(order.name, undefined);
     const value = order.order === "add" ? order.value : this.changed<ListenerState>(LISTENER, order.value, current);
-    if (value) listeners.set(order.name, value);
+    if (!value) return;
+    const given = isMap(this.value) ? this.value : {};
+    const next = { ...value };
+    if (order.order === "update" && given.tls === undefined && next.protocol !== current!.protocol) {
+      // What was said of the protocol before goes with it.
+      if (next.protocol === "http") next.tls = null;
+      else if (given.redirect_https === undefined) next.redirect_https = false;
+    }
+    const problems = this.problemsOf((refuse) => {
+      checkListenerTls(next, this.around, refuse, (key) => Object.hasOwn(given, key));
+    });
+    if (!problems) return;
+    this.noteReference(next.tls?.default_certificate, "value.tls.default_certificate");
+    listeners.set(order.name, next);
+  }
+
+  private certificate(order: OrderOn<"certificate">): void {
+    const { certificates } = this.draft;
+    const current = certificates.get(order.name);
+    if (!this.isAsExpected(order, current, () => certificates.names(), CERTIFICATE)) {
+      if (order.order === "add" && !current) this.refusedCertificates.add(order.name);
+      return;
+    }
+    if (order.order === "remove") {
+      this.certificatesRemoved.set(order.name, this.at);
+      return certificates.set(order.name, undefined);
+    }
+    const value = order.order === "add"
+      ? order.value
+      : this.changed<CertificateState>(CERTIFICATE, order.value ?? {}, current);
+    if (value && this.problemsOf((refuse) => checkCertificate(value, refuse))) certificates.set(order.name, value);
+    else if (order.order === "add") this.refusedCertificates.add(order.name);
+  }
+
+  /** Whether there are certificates is known at the end only. */
+  private readonly around: Surroundings = { hasCertificate: () => true, suggest: () => "" };
+
+  private noteReference(name: string | undefined, key: string): void {
+    if (name) this.references.push({ at: this.at, object: this.object, name, key });
+  }
+
+  /** False after errors of a check of the value. */
+  private problemsOf(check: (refuse: Refuse) => void): boolean {
+    const checker = new Checker();
+    check((path, ...rest) => checker.refuse(["value", ...path], ...rest));
+    this.refuseAll(checker.problems);
+    return checker.problems.length === 0;
   }
 
   private cluster(order: OrderOn<"cluster">): void {
@@ -109,6 +173,8 @@ class Transaction {
     if (!value) return;
     const checker = new Checker();
     checkBackends(value, checker, ["value"]);
+    checkClusterTls(value, this.around, (path, ...rest) => checker.refuse(["value", ...path], ...rest));
+    this.noteReference(value.tls?.certificate, "value.tls.certificate");
     inheritTimeouts(value, this.draft.settings.timeouts);
     if (checker.problems.length === 0) return clusters.set(order.name, value);
     if (order.order === "add") this.refusedClusters.add(order.name);
@@ -160,9 +226,11 @@ class Transaction {
     this.routesTouched.set(key, this.at);
     if (order.order === "remove") return routes.remove(key);
     const { host, path, methods, headers, priority } = current ?? identity;
-    const rest = current && { cluster: current.cluster };
+    const rest = current && { cluster: current.cluster, allow_misdirected: current.allow_misdirected };
     const value = order.order === "add" ? order.value : this.changed(ROUTE_VALUE, order.value, rest);
-    if (value) routes.set({ host, path, methods, headers, priority, cluster: value.cluster });
+    if (!value) return;
+    const { cluster, allow_misdirected } = value;
+    routes.set({ host, path, methods, headers, priority, cluster, allow_misdirected });
   }
 
   private settings({ value }: OrderOn<"settings">): void {
@@ -192,7 +260,40 @@ class Transaction {
     this.checkRoutes();
     this.checkClustersRemoved();
     this.checkListeners();
+    this.checkReferences();
+    this.checkCertificatesRemoved();
     this.checkLimits();
+  }
+
+  private checkReferences(): void {
+    const { certificates } = this.draft;
+    for (const { at, object, name, key } of this.references) {
+      if (certificates.get(name) || this.refusedCertificates.has(name) || !this.isNamed(name)) continue;
+      this.errors.missing(at, object, key, "certificate", name, certificates.names());
+    }
+  }
+
+  private checkCertificatesRemoved(): void {
+    const { certificates } = this.draft;
+    for (const [name, at] of this.certificatesRemoved) {
+      if (certificates.get(name) || this.references.some((reference) => reference.name === name)) continue;
+      const user = this.isNamed(name);
+      if (!user) continue;
+      const expected = "a certificate that nothing names";
+      this.errors.add(at, orderObject({ object: "certificate", name }), "in_use", expected, `${user} does`);
+    }
+  }
+
+  /** Who names a certificate in the result. */
+  private isNamed(certificate: string): string | undefined {
+    const { listeners, clusters } = this.draft;
+    for (const name of listeners.names()) {
+      if (listeners.get(name)!.tls?.default_certificate === certificate) return `listener ${name}`;
+    }
+    for (const name of clusters.names()) {
+      if (clusters.get(name)!.tls?.certificate === certificate) return `cluster ${name}`;
+    }
+    return undefined;
   }
 
   private checkRoutes(): void {
@@ -247,7 +348,7 @@ class Transaction {
 
   /** False after an error if the object is there and should not be, or is not and should; `shape` is what it has. */
   private isAsExpected(
-    order: OrderOn<"listener" | "cluster" | "backend">,
+    order: OrderOn<"listener" | "cluster" | "backend" | "certificate">,
     current: unknown,
     names: () => Iterable<string>,
     shape: ObjectShape & Of<object>,
@@ -278,6 +379,8 @@ class Transaction {
 
   private noteRefused(order: unknown): void {
     const { order: verb, object, name } = (order ?? {}) as { order?: unknown; object?: unknown; name?: unknown };
-    if (verb === "add" && object === "cluster" && typeof name === "string") this.refusedClusters.add(name);
+    if (verb !== "add" || typeof name !== "string") return;
+    if (object === "cluster") this.refusedClusters.add(name);
+    if (object === "certificate") this.refusedCertificates.add(name);
   }
 }

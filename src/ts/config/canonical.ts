@@ -3,7 +3,7 @@
 // of its own, its address). The schema says what has no order.
 
 import { STATE } from "./schema.ts";
-import type { ListShape, MapShape, ObjectShape, Shape } from "./shape.ts";
+import type { ListShape, MapShape, ObjectShape, Shape, TableShape } from "./shape.ts";
 import type { State } from "./state.ts";
 
 /** JSON without space, with the keys of all objects in order. O(n log n). */
@@ -18,6 +18,7 @@ export function canonicalText(shape: Shape, value: unknown): string {
     case "object":
       return objectText(shape, value as Record<string, unknown>);
     case "map":
+    case "table":
       return mapText(shape, value as Record<string, unknown>);
     case "list":
       return listText(shape, value as unknown[]);
@@ -56,7 +57,7 @@ function objectText(shape: ObjectShape, value: Record<string, unknown>): string 
   return `{${text}}`;
 }
 
-function mapText(shape: MapShape, value: Record<string, unknown>): string {
+function mapText(shape: MapShape | TableShape, value: Record<string, unknown>): string {
   const names = Object.keys(value).sort();
   return `{${names.map((name) => `${JSON.stringify(name)}:${canonicalText(shape.of, value[name])}`).join(",")}}`;
 }

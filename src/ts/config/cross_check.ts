@@ -5,6 +5,13 @@
 import type { Checker, Draft } from "./check.ts";
 import { type Path, show } from "./problem.ts";
 import { routeKey } from "./route_key.ts";
+import {
+  checkCertificate,
+  checkClusterTls,
+  checkListenerTls,
+  type Refuse,
+  type Surroundings,
+} from "./cross_check_tls.ts";
 import { BUFFER_MEMORY_MAX, HEAD_ROOM_BYTES } from "./schema_limits.ts";
 import type { ClusterState, LimitsState, RouteState, State } from "./state.ts";
 import { formatSize } from "./units.ts";
@@ -25,6 +32,7 @@ export function crossCheck(draft: Draft<State>, checker: Checker, origin: Origin
     checkBackends(cluster, checker, ["clusters", name]);
     inheritTimeouts(cluster, draft.timeouts);
   }
+  checkTls(draft, checker, origin);
   checkRoutes(draft, checker, origin);
   if (draft.limits) checkLimits(draft.limits, checker, origin);
 }
@@ -41,6 +49,27 @@ function checkListeners({ listeners }: Draft<State>, checker: Checker): void {
         "an address of its own",
         `${show(address)}, which "${owner}" has`,
       );}
+  }
+}
+
+function checkTls({ listeners, clusters, certificates }: Draft<State>, checker: Checker, origin: Origin): void {
+  // If the certificates could not be read at all, nothing can be said of references to them.
+  const around: Surroundings = {
+    hasCertificate: (name) => certificates === undefined || Object.hasOwn(certificates, name),
+    suggest: (name) => checker.suggest(name, Object.keys(certificates ?? {})),
+  };
+  const below = (...start: Path): Refuse => (path, ...rest) => checker.refuse([...start, ...path], ...rest);
+  for (const [name, listener] of Object.entries(listeners ?? {})) {
+    const isGiven = (key: string) => origin.isGiven(["listeners", name, key]);
+    if (listener) checkListenerTls(listener, around, below("listeners", name), isGiven);
+  }
+  for (const [name, cluster] of Object.entries(clusters ?? {})) {
+    if (cluster?.tls) checkClusterTls(cluster, around, below("clusters", name));
+  }
+  let at = 0;
+  for (const certificate of Object.values(certificates ?? {})) {
+    if (certificate) checkCertificate(certificate, below("certificates", at));
+    at++;
   }
 }
 

@@ -1,15 +1,17 @@
 // From one state to another by orders, in an order that leaves no hole: after each of them the state is a valid one, and
 // whatever both states answer is answered throughout. First comes what gives more room or adds something that others need
-// (settings, clusters, backends), then routes and listeners; what takes away comes last, the other way round.
+// (settings, certificates, clusters, backends), then routes and listeners; what takes away comes last, the other way round.
 
 import { type Change, changesBetween, clusterChanges } from "./changes.ts";
 import { applyOrders } from "./apply_order.ts";
 import { type FieldChange, fieldChanges, patchOf } from "./fields.ts";
 import { type Inherited, inheritedFrom, shortForm } from "./file_form.ts";
 import { listenerMoves } from "./listener_moves.ts";
-import { BACKEND_VALUE, ROUTE_KEY } from "./order_shapes.ts";
+import { BACKEND_VALUE, ROUTE_KEY, ROUTE_VALUE } from "./order_shapes.ts";
 import type { BackendOrder, Fields, NamedOrder, Order, RouteKey, RouteOrder, SettingsOrder } from "./orders.ts";
 import { CLUSTER, SETTINGS } from "./schema.ts";
+import { CERTIFICATE } from "./schema_tls.ts";
+import type { ObjectShape } from "./shape.ts";
 import type { BackendState, ClusterState, RouteState, State } from "./state.ts";
 
 /**
@@ -19,17 +21,20 @@ import type { BackendState, ClusterState, RouteState, State } from "./state.ts";
 export function diff(a: State, b: State): Order[] {
   const changes = changesBetween(a, b);
   const settings = settingOrders(changes);
+  const certificates = certificateOrders(changes);
   const clusters = clusterOrders(clustersAfter(a, b, changes, settings.first), inheritedFrom(b));
   const routes = routeOrders(changes);
   const listeners = listenerMoves(changes, b);
   return [
     ...settings.first,
+    ...certificates.added,
     ...clusters.added,
     ...routes.added,
     ...listeners.moves,
     ...routes.removed,
     ...clusters.removed,
     ...listeners.removals,
+    ...certificates.removed,
     ...settings.last,
   ];
 }
@@ -148,6 +153,26 @@ export function backendChanges(
   return { gone: [...old.values()], come, changed };
 }
 
+function certificateOrders(changes: readonly Change[]): { added: Order[]; removed: Order[] } {
+  const [added, removed]: [Order[], Order[]] = [[], []];
+  for (const change of changes) {
+    if (change.object !== "certificate") continue;
+    const { name, before, after } = change;
+    if (!after) removed.push({ order: "remove", object: "certificate", name });
+    else if (!before) added.push({ order: "add", object: "certificate", name, value: form(CERTIFICATE, after) });
+    else {
+      const value = patchOf(fieldChanges(CERTIFICATE, before, after));
+      added.push({ order: "update", object: "certificate", name, value });
+    }
+  }
+  return { added, removed };
+}
+
+/** Of an object in which nothing is taken from elsewhere. */
+function form(shape: ObjectShape, value: unknown): Fields {
+  return shortForm(shape, value, () => undefined) as Fields;
+}
+
 function routeOrders(changes: readonly Change[]): { added: RouteOrder[]; removed: RouteOrder[] } {
   const [added, removed]: [RouteOrder[], RouteOrder[]] = [[], []];
   for (const change of changes) {
@@ -155,12 +180,18 @@ function routeOrders(changes: readonly Change[]): { added: RouteOrder[]; removed
     const { before, after } = change;
     const key = keyOf((after ?? before)!);
     if (!after) removed.push({ order: "remove", object: "route", key });
-    else added.push({ order: before ? "update" : "add", object: "route", key, value: { cluster: after.cluster } });
+    else if (!before) added.push({ order: "add", object: "route", key, value: form(ROUTE_VALUE, after) });
+    else {added.push({
+        order: "update",
+        object: "route",
+        key,
+        value: patchOf(fieldChanges(ROUTE_VALUE, before, after)),
+      });}
   }
   return { added, removed };
 }
 
 /** Nothing in a route's identity is taken from elsewhere. */
 function keyOf(route: RouteState): RouteKey {
-  return shortForm(ROUTE_KEY, route, () => undefined) as RouteKey;
+  return form(ROUTE_KEY, route) as RouteKey;
 }

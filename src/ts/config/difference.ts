@@ -8,6 +8,7 @@ import { BACKEND_VALUE, ROUTE_VALUE } from "./order_shapes.ts";
 import { formatPath } from "./problem.ts";
 import { routeName } from "./route_key.ts";
 import { CLUSTER, LISTENER, SETTINGS } from "./schema.ts";
+import { CERTIFICATE } from "./schema_tls.ts";
 import type { ObjectShape } from "./shape.ts";
 import type { ClusterState, State } from "./state.ts";
 
@@ -23,7 +24,7 @@ export interface FieldDifference {
 export interface Difference {
   /** There now, different, or no longer there. */
   sign: "+" | "~" | "-";
-  object: "settings" | "listener" | "cluster" | "backend" | "route";
+  object: "settings" | "listener" | "cluster" | "backend" | "route" | "certificate";
   /** Of a backend its address, of a route its rule (`example.com /api/* GET`), "" for the settings. */
   name: string;
   /** The cluster that a backend is in; "" for everything else. */
@@ -44,7 +45,7 @@ export function describeDifference(a: State, b: State): Difference[] {
 }
 
 /** A cluster comes before its own backends. */
-const RANK = { settings: 0, listener: 1, cluster: 2, backend: 2, route: 3 } as const;
+const RANK = { settings: 0, listener: 1, cluster: 2, backend: 2, route: 3, certificate: 4 } as const;
 
 function placeOf({ object, cluster, name }: Difference): readonly string[] {
   return object === "backend" ? [cluster, name] : [name, ""];
@@ -81,6 +82,8 @@ function describe(change: Change, inheritedBefore: Inherited, inheritedAfter: In
       return [];
     case "listener":
       return [one(change.name, LISTENER)];
+    case "certificate":
+      return [one(change.name, CERTIFICATE)];
     case "route":
       return [one(routeName((change.after ?? change.before)!), ROUTE_VALUE)];
     case "cluster":

@@ -23,6 +23,7 @@ export function fieldChanges(shape: ObjectShape, before: object, after: object):
 
 function collect(shape: Shape, before: unknown, after: unknown, path: readonly string[], into: FieldChange[]): void {
   if (before === after) return;
+  if (shape.kind === "word" && shape.optional && before && after) return collect(shape.or, before, after, path, into);
   if (shape.kind === "object" || (shape.kind === "map" && before !== undefined && after !== undefined)) {
     const [from, to] = [before as Record<string, unknown>, after as Record<string, unknown>];
     const names = shape.kind === "object"

@@ -3,7 +3,7 @@
 
 import { Checker } from "./check.ts";
 import { STATE } from "./schema.ts";
-import type { Key, ObjectShape, Shape, ShorthandShape } from "./shape.ts";
+import type { Key, ObjectShape, Shape, ShorthandShape, TableShape } from "./shape.ts";
 import type { State } from "./state.ts";
 import { formatDuration, formatSize } from "./units.ts";
 
@@ -49,6 +49,8 @@ class Writer {
         return (value as unknown[]).map((item) => this.write(shape.of, item));
       case "map":
         return this.record(Object.entries(value as object).map(([name, item]) => [name, this.write(shape.of, item)]));
+      case "table":
+        return Object.entries(value as object).map(([name, item]) => this.tableItem(shape, name, item));
       case "object":
         return this.object(shape, value as Record<string, unknown>);
       case "word":
@@ -75,7 +77,14 @@ class Writer {
     const { inherited } = this;
     if (key.inherits !== undefined && inherited?.(key.inherits) === value) return undefined;
     const written = this.write(key.shape, value);
+    if (key.derived !== undefined && inherited && (value === null || isEmpty(written))) return undefined;
     return inherited && key.default !== undefined && isSameForm(written, defaultForm(key)) ? undefined : written;
+  }
+
+  /** Its name is left out where it goes without saying. */
+  private tableItem(shape: TableShape, name: string, item: Record<string, unknown>): Record<string, unknown> {
+    const isImplied = this.inherited !== null && shape.nameOf(item) === name;
+    return { ...(isImplied ? {} : { name }), ...this.object(shape.of, item) };
   }
 
   /** The text alone, if there is nothing beside it. */
@@ -95,6 +104,10 @@ class Writer {
 function sizeForm(bytes: number): string | number {
   const text = formatSize(bytes);
   return text === String(bytes) ? bytes : text;
+}
+
+function isEmpty(form: unknown): boolean {
+  return typeof form === "object" && form !== null && Object.keys(form).length === 0;
 }
 
 function isSameForm(a: unknown, b: unknown): boolean {

@@ -11,7 +11,8 @@ export class FormatError extends Error {
 
 const QUOTED_MAX = 60;
 
-/** A text as errors show it: in quotes, with escapes, and cut where it is long. */
+/** A text as errors show it: in quotes, with escapes, and cut where it is long. A private key is never shown. */
 export function quote(text: string): string {
+  if (text.includes("PRIVATE KEY")) return "a private key";
   return JSON.stringify(text.length > QUOTED_MAX ? `${text.slice(0, QUOTED_MAX)}…` : text);
 }

@@ -3,7 +3,7 @@
 // depends on other values.
 
 import { STATE } from "./schema.ts";
-import type { Key, MapShape, ObjectShape, Shape, TextShape } from "./shape.ts";
+import type { Key, MapShape, ObjectShape, Shape, TextShape, WordShape } from "./shape.ts";
 import { boundsOf } from "./reference.ts";
 import { DURATION_PATTERN, SIZE_PATTERN } from "./units.ts";
 
@@ -37,15 +37,22 @@ export function schemaOf(shape: Shape): JsonSchema {
       return { type: ["array", "null"], items: schemaOf(shape.of) };
     case "map":
       return mapSchema(shape);
+    case "table":
+      return { type: ["array", "null"], items: schemaOf(shape.item) };
     case "object":
       return objectSchema(shape);
     case "word":
-      return { anyOf: [{ type: "string", const: shape.word }, schemaOf(shape.or)] };
+      return { anyOf: [...wordSchemas(shape), schemaOf(shape.or)] };
     case "shorthand":
       return { anyOf: [schemaOf(shape.of.keys[shape.key]!.shape), schemaOf(shape.of)] };
     case "patch":
       return patchSchema(shape.of);
   }
+}
+
+function wordSchemas({ word, optional }: WordShape): JsonSchema[] {
+  const schema = { type: typeof word, const: word };
+  return optional ? [schema, { type: "null" }] : [schema];
 }
 
 function textSchema({ pattern }: TextShape): JsonSchema {
@@ -59,11 +66,15 @@ function mapSchema(shape: MapShape): JsonSchema {
 
 function objectSchema({ keys }: ObjectShape): JsonSchema {
   const entries = Object.entries(keys);
-  const required = entries.filter(([, key]) => key.default === undefined && key.inherits === undefined);
+  const required = entries.filter(([, key]) => !mayBeLeftOut(key));
   const properties = Object.fromEntries(entries.map(([name, key]) => [name, keySchema(key)]));
   // An object all of whose keys may be left out may be left empty, too, which is null in YAML.
   if (required.length === 0) return { type: ["object", "null"], properties, additionalProperties: false };
   return { type: "object", properties, required: required.map(([name]) => name), additionalProperties: false };
+}
+
+function mayBeLeftOut(key: Key<unknown>): boolean {
+  return key.default !== undefined || key.inherits !== undefined || key.derived !== undefined;
 }
 
 /** Any of the keys, each with null for its default; the same for objects and maps in it. */
@@ -82,7 +93,7 @@ function changedSchema(shape: Shape): JsonSchema {
   if (shape.kind === "object") return patchSchema(shape);
   if (shape.kind === "map") return { ...mapSchema(shape), additionalProperties: changeSchema(shape.of) };
   if (shape.kind !== "word") return schemaOf(shape);
-  return { anyOf: [{ type: "string", const: shape.word }, changedSchema(shape.or)] };
+  return { anyOf: [...wordSchemas(shape), changedSchema(shape.or)] };
 }
 
 function keySchema(key: Key<unknown>): JsonSchema {
@@ -93,11 +104,12 @@ function keySchema(key: Key<unknown>): JsonSchema {
 }
 
 /** What the keywords cannot say is said in the description. */
-function describe({ about, unit, inherits, ...key }: Key<unknown>): string {
+function describe({ about, unit, inherits, derived, ...key }: Key<unknown>): string {
   const sentences = [about];
   if (unit !== undefined) sentences.push(`Unit: ${unit}.`);
   const bounds = boundsOf({ about, ...key });
   if (bounds !== "") sentences.push(`Bounds: ${bounds}.`);
   if (inherits !== undefined) sentences.push(`Default: that of ${inherits}.`);
+  if (derived !== undefined) sentences.push(`Default: ${derived}.`);
   return sentences.join(" ");
 }

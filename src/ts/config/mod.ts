@@ -24,10 +24,13 @@ export type {
   AccessLogState,
   BackendState,
   Balance,
+  CertificateState,
   ClusterState,
+  ClusterTlsState,
   ControlState,
   LimitsState,
   ListenerState,
+  ListenerTlsState,
   PoolState,
   RouteState,
   Settings,
@@ -39,6 +42,7 @@ export { type Applied, applyOrder, applyOrders } from "./apply_order.ts";
 export { canonicalJson } from "./canonical.ts";
 export { type Change, changesBetween, changesOf } from "./changes.ts";
 export { checkState, type Loaded } from "./check_state.ts";
+export { redirectPort } from "./cross_check_tls.ts";
 export { diff } from "./diff.ts";
 export { describeDifference, type Difference, type FieldDifference } from "./difference.ts";
 export { toFile } from "./file_form.ts";

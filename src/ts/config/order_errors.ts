@@ -2,7 +2,7 @@
 // there but a similar one is.
 
 import { nearest } from "./nearest.ts";
-import { cut, type OrderError } from "./orders.ts";
+import { cut, type Order, type OrderError } from "./orders.ts";
 import { ERRORS_MAX, formatPath, type Problem } from "./problem.ts";
 import { type RouteIdentity, routeName } from "./route_key.ts";
 import type { RouteState } from "./state.ts";
@@ -19,11 +19,12 @@ const HINT_LENGTH_MAX = 200;
 type Told = readonly [expected: string, reason: string, hint: string];
 
 /** What to say when an object that is to be added is there already. */
-export const THERE_ALREADY: Readonly<Record<"listener" | "cluster" | "backend" | "route", Told>> = {
+export const THERE_ALREADY: Readonly<Record<Exclude<Order["object"], "settings">, Told>> = {
   listener: ["a name that no listener has", "there is one already", '"update" changes it'],
   cluster: ["a name that no cluster has", "there is one already", '"update" changes it'],
   backend: ["an address that the cluster does not have", "it is there already", '"update" changes its weight'],
   route: ["a rule that is not there", "it is there already", '"update" changes its cluster'],
+  certificate: ["a name that no certificate has", "there is one already", '"update" changes it'],
 };
 
 export class OrderErrors {

@@ -4,10 +4,12 @@
 import { Checker, isMap } from "./check.ts";
 import { type Problem, show } from "./problem.ts";
 import type { Order, RouteOrder } from "./orders.ts";
+import { FormatError } from "./format_error.ts";
 import type { RouteIdentity } from "./route_key.ts";
 import { BACKEND, CLUSTER, LISTENER, NAME, ROUTE, SETTINGS } from "./schema.ts";
+import { CERTIFICATE, CERTIFICATE_NAME } from "./schema_tls.ts";
 import { choice, type Key, key, object, type ObjectShape, type Of, patch } from "./shape.ts";
-import type { BackendState, ClusterState, ListenerState, RouteState } from "./state.ts";
+import type { BackendState, CertificateState, ClusterState, ListenerState, RouteState } from "./state.ts";
 
 /** An order that was read: names and added values in canonical form, changes as they were given. */
 export type ReadOrder =
@@ -20,20 +22,28 @@ export type ReadOrder =
   | { object: "backend"; order: "add"; cluster: string; name: string; value: Omit<BackendState, "address"> }
   | { object: "backend"; order: "update"; cluster: string; name: string; value: unknown }
   | { object: "backend"; order: "remove"; cluster: string; name: string }
-  | { object: "route"; order: "add"; key: RouteIdentity; value: { cluster: string } }
+  | { object: "certificate"; order: "add"; name: string; value: CertificateState }
+  | { object: "certificate"; order: "update"; name: string; value: unknown }
+  | { object: "certificate"; order: "remove"; name: string }
+  | { object: "route"; order: "add"; key: RouteIdentity; value: RouteValue }
   | { object: "route"; order: "add"; key?: never; value: RouteState }
   | { object: "route"; order: "update"; key: RouteIdentity; value: unknown }
   | { object: "route"; order: "remove"; key: RouteIdentity }
   | { object: "settings"; order: "update"; value: unknown };
 
+/** What a route has beside its identity. */
+export type RouteValue = Pick<RouteState, "cluster" | "allow_misdirected">;
+
 const { address, ...backendKeys } = BACKEND.keys as { address: Key<string>; weight: Key<number> };
-const { cluster, ...routeKeys } = ROUTE.keys as { cluster: Key<string> } & Record<string, Key<unknown>>;
+const { cluster, allow_misdirected, ...routeKeys } = ROUTE.keys as
+  & { cluster: Key<string>; allow_misdirected: Key<boolean> }
+  & Record<string, Key<unknown>>;
 
 /** A backend without its name. */
 export const BACKEND_VALUE: ObjectShape & Of<Omit<BackendState, "address">> = object(backendKeys);
 
 /** A route without its identity. */
-export const ROUTE_VALUE: ObjectShape & Of<{ cluster: string }> = object({ cluster });
+export const ROUTE_VALUE: ObjectShape & Of<RouteValue> = object({ cluster, allow_misdirected });
 
 /** The identity of a route. */
 export const ROUTE_KEY: ObjectShape & Of<RouteIdentity> = { kind: "object", keys: routeKeys };
@@ -43,6 +53,12 @@ type Forms = Readonly<Record<string, ObjectShape>>;
 
 const LISTENER_NAME = { name: key(NAME, { about: "The name of the listener.", example: "web" }) };
 const CLUSTER_NAME = { name: key(NAME, { about: "The name of the cluster.", example: "app" }) };
+const CERTIFICATE_NAMES = {
+  name: key({ ...CERTIFICATE_NAME, parse: parseGivenName }, {
+    about: "The name of the certificate.",
+    example: "example",
+  }),
+};
 const BACKEND_NAMES = {
   cluster: key(NAME, { about: "The name of the cluster that the backend is in.", example: "app" }),
   name: key(address.shape, { about: "The address of the backend, which is its name.", example: "10.0.0.1:8080" }),
@@ -53,6 +69,11 @@ const KEY = {
     example: { host: "example.com", path: "/api/*" },
   }),
 };
+
+function parseGivenName(text: string): string {
+  if (text === "") throw new FormatError("the name of a certificate", text);
+  return CERTIFICATE_NAME.parse(text);
+}
 
 /** The orders by object and verb; a route to add has two forms. */
 export const ORDER_FORMS: Readonly<Record<Order["object"], Forms>> = {
@@ -76,6 +97,14 @@ export const ORDER_FORMS: Readonly<Record<Order["object"], Forms>> = {
     addFlat: form("add", "route", {}, whole(ROUTE, { host: "example.com", cluster: "app" })),
     update: form("update", "route", KEY, part(ROUTE_VALUE, { cluster: "app" })),
     remove: form("remove", "route", KEY),
+  },
+  certificate: {
+    add: form("add", "certificate", CERTIFICATE_NAMES, whole(CERTIFICATE, { cert: "/etc/kakehi/example.pem" })),
+    update: form("update", "certificate", CERTIFICATE_NAMES, {
+      ...part(CERTIFICATE, { ocsp: "/etc/kakehi/example.ocsp" }),
+      default: {},
+    }),
+    remove: form("remove", "certificate", CERTIFICATE_NAMES),
   },
   settings: {
     update: form("update", "settings", {}, part(SETTINGS, { timeouts: { idle: "30s" } })),

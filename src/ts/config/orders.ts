@@ -14,7 +14,9 @@ export type Fields = Readonly<Record<string, unknown>>;
  * `add` takes all of an object, with defaults for what is left out. `update` merges: keys that are not in `value` stay,
  * objects in it are merged likewise, lists are replaced, and null brings back the default. `remove` needs the name alone.
  */
-export interface NamedOrder<O extends "listener" | "cluster" = "listener" | "cluster"> {
+export interface NamedOrder<
+  O extends "listener" | "cluster" | "certificate" = "listener" | "cluster" | "certificate",
+> {
   order: Verb;
   object: O;
   name: string;
@@ -54,7 +56,13 @@ export interface SettingsOrder {
   value: Fields;
 }
 
-export type Order = NamedOrder<"listener"> | NamedOrder<"cluster"> | BackendOrder | RouteOrder | SettingsOrder;
+export type Order =
+  | NamedOrder<"listener">
+  | NamedOrder<"cluster">
+  | NamedOrder<"certificate">
+  | BackendOrder
+  | RouteOrder
+  | SettingsOrder;
 
 export interface OrderError {
   /**
@@ -91,6 +99,7 @@ export function orderObject(order: unknown): string {
   switch (object) {
     case "listener":
     case "cluster":
+    case "certificate":
       return `${object} ${shown(name)}`;
     case "backend":
       return `backend ${shown(name)} of cluster ${shown(cluster)}`;

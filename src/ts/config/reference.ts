@@ -30,6 +30,7 @@ function entriesOf(shape: Shape, prefix: string): Entry[] {
 /** The keys that are somewhere below a shape, and what stands between the shape's name and theirs. */
 function objectIn(shape: Shape): { keys: ObjectShape["keys"]; suffix: string } | null {
   if (shape.kind === "object") return { keys: shape.keys, suffix: "" };
+  if (shape.kind === "table") return { keys: shape.item.keys, suffix: "[]" };
   const inner = shape.kind === "word" ? shape.or : "of" in shape ? shape.of : null;
   const found = inner && objectIn(inner);
   if (!found) return null;
@@ -42,6 +43,7 @@ export function boundsOf(key: Key<unknown>): string {
   if (key.bounds !== undefined) return key.bounds;
   const shape = key.shape.kind === "word" ? key.shape.or : key.shape;
   const word = key.shape.kind === "word" ? `\`${key.shape.word}\`, or ` : "";
+  if (key.shape.kind === "word" && key.shape.optional) return `\`${key.shape.word}\`, or a map`;
   switch (shape.kind) {
     case "count":
       return `${word}${shape.min} to ${shape.max}`;
@@ -86,6 +88,7 @@ function unitOf({ unit, shape }: Key<unknown>): string {
 
 function defaultOf(key: Key<unknown>): string {
   if (key.inherits !== undefined) return `that of [\`${key.inherits}\`](#${anchorOf(key.inherits)})`;
+  if (key.derived !== undefined) return key.derived;
   if (key.default === undefined) return "none, it must be there";
   if (key.shape.kind === "object") return "those of its keys";
   return key.shape.kind === "map" ? "empty" : `\`${flow(key.default)}\``;
@@ -122,6 +125,7 @@ const NOTATION = `## Notation
 - A **size** is a number of bytes, or a number and a unit: \`512\`, \`16KiB\`, \`1MiB\`, \`1GiB\` (powers of 1024), \`10kB\`,
   \`10MB\`, \`1GB\` (powers of 1000).
 - **Names** of listeners and clusters are 1 to 63 letters, digits, \`-\`, \`_\` and \`.\`, and begin with a letter or digit.
+- **Files** of certificates are given by an absolute path, or by their text in PEM.
 - A list or a map without anything in it may be left empty. Anchors, aliases and merge keys (\`<<\`) of YAML can be used.
 - In the names below, NAME, HEADER and STATUS stand for a name of your choice, and \`[]\` for an element of a list.
 

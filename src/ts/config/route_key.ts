@@ -1,11 +1,10 @@
-// What tells routes apart: host, path, methods, headers and priority; only the cluster that they lead to is not part of
-// it. As a key for maps, and as a name for people.
+// What tells routes apart: host, path, methods, headers and priority; where they lead to, and how, is not part of it. As a key for maps, and as a name for people.
 
 import { quote } from "./format_error.ts";
 import type { RouteState } from "./state.ts";
 
 /** The parts of a route that say which route it is, in canonical form. */
-export type RouteIdentity = Omit<RouteState, "cluster">;
+export type RouteIdentity = Omit<RouteState, "cluster" | "allow_misdirected">;
 
 /** The same text for the same rule, and for no other. */
 export function routeKey({ host, path, methods, headers, priority }: RouteIdentity): string {

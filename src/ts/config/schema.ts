@@ -24,6 +24,7 @@ import {
 import { parseHostPattern } from "./hosts.ts";
 import { parsePathPattern } from "./paths.ts";
 import { LIMITS, TIMEOUTS } from "./schema_limits.ts";
+import { CERTIFICATES, CLUSTER_TLS, LISTENER_TLS } from "./schema_tls.ts";
 import {
   choice,
   count,
@@ -36,6 +37,7 @@ import {
   object,
   type ObjectShape,
   type Of,
+  optional,
   shorthand,
   text,
   textOrEmpty,
@@ -67,19 +69,34 @@ export const LISTENER: ObjectShape & Of<ListenerState> = object({
   address: key(text('an address to bind, such as "0.0.0.0:80"', canonicalBoundAddress), {
     about:
       "Where the listener takes connections: an IPv4 address and a port, or an IPv6 address in brackets and a port. " +
-      "Port 0 lets the kernel choose one.",
+      "Port 0 lets the kernel choose one. A socket that a service manager has opened on this address, or given the " +
+      "listener's name, is taken instead.",
     example: "0.0.0.0:80",
   }),
-  protocol: key(choice("http"), {
+  protocol: key(choice("http", "https"), {
     about: "What clients speak on it.",
     default: "http",
-    example: "http",
+    example: "https",
+    seeAlso: ["listeners.NAME.tls", "certificates"],
   }),
   backlog: key(count(1, 65_535), {
     about: "How many connections may wait to be accepted, for each worker. The kernel cuts it to net.core.somaxconn.",
     unit: "connections",
     default: 4096,
     example: 1024,
+  }),
+  redirect_https: key(wordOr(false, false, wordOr(true, true, count(1, 65_535))), {
+    about:
+      "Whether requests are answered with a redirect (308) to the same URL with https, and at which port; `true` is the " +
+      "port that the listeners with `protocol: https` have, or 443 if they have several. Only for listeners with `protocol: http`.",
+    default: false,
+    bounds: "`true`, `false`, or a port",
+    example: true,
+  }),
+  tls: key(optional("off", LISTENER_TLS), {
+    about: "What is offered to clients that speak TLS. Only for listeners with `protocol: https`.",
+    derived: "those of its keys with `protocol: https`, otherwise `off`",
+    example: { min_version: "1.3", default_certificate: "example" },
   }),
 });
 
@@ -162,6 +179,11 @@ export const CLUSTER: ObjectShape & Of<ClusterState> = object({
     example: { response: "5m" },
     seeAlso: ["timeouts"],
   }),
+  tls: key(optional("off", CLUSTER_TLS), {
+    about: "How TLS is spoken to the backends; `{}` takes the defaults. `off` speaks plain TCP.",
+    default: "off",
+    example: { server_name: "app.internal" },
+  }),
 });
 
 export const ROUTE: ObjectShape & Of<RouteState> = object({
@@ -204,6 +226,13 @@ export const ROUTE: ObjectShape & Of<RouteState> = object({
     about: "The cluster that gets the requests.",
     example: "app",
     seeAlso: ["clusters"],
+  }),
+  allow_misdirected: key(flag(), {
+    about:
+      "Whether requests are answered whose host the certificate of their connection is not for. Otherwise the answer is " +
+      "421, and the client asks again on another connection.",
+    default: false,
+    example: true,
   }),
 });
 
@@ -302,6 +331,13 @@ export const STATE: ObjectShape & Of<State> = object({
     default: [],
     example: [{ host: "example.com", path: "/api/*", cluster: "app" }],
   }),
+  certificates: key(CERTIFICATES, {
+    about:
+      "Certificates with their keys. One is chosen by the name that a client asks for, an exact name before a wildcard; " +
+      "of several with one name, the one whose kind of key the client can verify.",
+    default: [],
+    example: [{ cert: "/etc/kakehi/example.pem", key: "/etc/kakehi/example.key" }],
+  }),
   limits: LIMITS,
   timeouts: TIMEOUTS,
   access_log: key(wordOr("off", null, ACCESS_LOG), {
@@ -327,7 +363,8 @@ export const STATE: ObjectShape & Of<State> = object({
   }),
 });
 
-const { listeners: _listeners, clusters: _clusters, routes: _routes, ...settingKeys } = STATE.keys;
+const { listeners: _listeners, clusters: _clusters, routes: _routes, certificates: _certificates, ...settingKeys } =
+  STATE.keys;
 
 /** What is left of the file without its named objects. */
 export const SETTINGS: ObjectShape & Of<Settings> = { kind: "object", keys: settingKeys };

@@ -46,6 +46,8 @@ export interface TextShape {
   pattern?: string;
   /** How the file writes what is "" in the state, if it is written otherwise. */
   empty?: string;
+  /** Never shown, not even to say what is wrong with it. */
+  secret?: true;
 }
 
 export interface ListShape {
@@ -70,12 +72,26 @@ export interface ObjectShape {
   keys: Readonly<Record<string, Key<unknown>>>;
 }
 
-/** A word that may stand instead of the rest, and what it means in the state. */
+/** Objects that the file has as a list, each with its name in it, and the state by name. */
+export interface TableShape {
+  kind: "table";
+  name: TextShape;
+  /** What the state has. */
+  of: ObjectShape;
+  /** What the file has: the same, and `name`. */
+  item: ObjectShape;
+  /** The name of an item that says none; undefined if it must say one. */
+  nameOf: (item: Record<string, unknown>) => string | undefined;
+}
+
+/** A word (or truth value) that may stand instead of the rest, and what it means in the state. */
 export interface WordShape {
   kind: "word";
-  word: string;
+  word: string | boolean;
   means: unknown;
   or: Shape;
+  /** An empty value is the word, too, and states are compared key by key where both have an object. */
+  optional?: true;
 }
 
 /** An object that may be written as the text of one of its keys alone. */
@@ -100,6 +116,7 @@ export type Shape =
   | TextShape
   | ListShape
   | MapShape
+  | TableShape
   | ObjectShape
   | WordShape
   | ShorthandShape
@@ -121,6 +138,8 @@ export interface Documentation {
   default?: unknown;
   /** The dotted name of the key whose value stands in for this one. */
   inherits?: string;
+  /** What holds without it, in words, where that depends on other keys of the object: the object's checks fill it in. */
+  derived?: string;
   /** Bounds that the shape does not say. */
   bounds?: string;
 }
@@ -180,8 +199,21 @@ export function object<K extends Record<string, Key<unknown>>>(keys: K): ObjectS
   return { kind: "object", keys };
 }
 
-export function wordOr<const M, T>(word: string, means: M, or: Of<T>): Of<M | T> {
+export function wordOr<const M, T>(word: string | boolean, means: M, or: Of<T>): Of<M | T> {
   return { kind: "word", word, means, or };
+}
+
+/** An object that may be missing as a whole, which is null in the state. */
+export function optional<T>(word: string, or: ObjectShape & Of<T>): Of<T | null> {
+  return { kind: "word", word, means: null, or, optional: true };
+}
+
+export function table<T>(
+  name: Key<string> & { shape: TextShape },
+  of: ObjectShape & Of<T>,
+  nameOf: TableShape["nameOf"],
+): Of<Record<string, T>> {
+  return { kind: "table", name: name.shape, of, item: { kind: "object", keys: { name, ...of.keys } }, nameOf };
 }
 
 export function shorthand<T>(key: string, of: ObjectShape & Of<T>): Of<T> {

@@ -7,9 +7,65 @@
 /** A socket that clients connect to. `address` is `ip:port` or `[ipv6]:port` in its canonical spelling. */
 export interface ListenerState {
   address: string;
-  protocol: "http";
+  protocol: "http" | "https";
   /** Length of the kernel's queue of connections that wait to be accepted. */
   backlog: number;
+  /** Whether requests are sent to https, and at which port; true is that of the https listener (see `redirectPort`). */
+  redirect_https: boolean | number;
+  /** null with `protocol: "http"`, and only then. */
+  tls: ListenerTlsState | null;
+}
+
+export type TlsVersion = "1.2" | "1.3";
+
+/** What clients are offered that speak TLS. "" stands for the built-in choice where nothing else is said. */
+export interface ListenerTlsState {
+  min_version: TlsVersion;
+  max_version: TlsVersion;
+  /** OpenSSL's notation, of TLS 1.2. */
+  ciphers: string;
+  /** The same of TLS 1.3. */
+  cipher_suites: string;
+  groups: string;
+  /** Name of a certificate; "" refuses a client that names no known host. */
+  default_certificate: string;
+  /** In milliseconds; 0 gives no tickets. */
+  ticket_lifetime: number;
+  /** In milliseconds. */
+  handshake_timeout: number;
+  handshakes: number;
+  client_certificate: "off" | "optional" | "required";
+  /** Path or PEM; "" only with `client_certificate: "off"`. */
+  client_ca: string;
+  /** Path or PEM; "" is none. */
+  client_crl: string;
+  client_depth: number;
+  /** Value of Strict-Transport-Security; "" is none. */
+  hsts: string;
+  alpn: string[];
+}
+
+/** How TLS is spoken to the backends of a cluster. */
+export interface ClusterTlsState {
+  /** Path or PEM; "" is what the system trusts. */
+  ca: string;
+  verify: boolean;
+  /** "" is the name in the backend's address. */
+  server_name: string;
+  /** Name of a certificate that is shown; "" is none. */
+  certificate: string;
+  min_version: TlsVersion;
+}
+
+export interface CertificateState {
+  /** Absolute path, or PEM: the certificate, then those that lead to the authority. */
+  cert: string;
+  /** Absolute path; `sha256:…` of a PEM that is kept apart from the state; "" is in the file of `cert`. */
+  key: string;
+  /** Hosts, or `*.` and a host; sorted. Empty is those of the certificate. */
+  names: string[];
+  /** Absolute path of a response in DER; "" is none. */
+  ocsp: string;
 }
 
 /** One server. `address` is `ip:port`, `[ipv6]:port`, `name:port` or `unix:/path`. */
@@ -36,6 +92,8 @@ export interface ClusterState {
   pool: PoolState;
   /** In milliseconds; taken from the state's `timeouts` where the file says nothing. */
   timeouts: { connect: number; response: number };
+  /** null speaks plain TCP. */
+  tls: ClusterTlsState | null;
 }
 
 /** A rule from requests to a cluster. */
@@ -50,6 +108,8 @@ export interface RouteState {
   headers: Record<string, string>;
   priority: number;
   cluster: string;
+  /** Whether a host is answered that the certificate of the connection is not for. */
+  allow_misdirected: boolean;
 }
 
 export interface LimitsState {
@@ -107,6 +167,7 @@ export interface State {
   listeners: Record<string, ListenerState>;
   clusters: Record<string, ClusterState>;
   routes: RouteState[];
+  certificates: Record<string, CertificateState>;
   limits: LimitsState;
   timeouts: TimeoutsState;
   access_log: AccessLogState | null;
@@ -116,4 +177,4 @@ export interface State {
 }
 
 /** The state without its named objects. */
-export type Settings = Omit<State, "listeners" | "clusters" | "routes">;
+export type Settings = Omit<State, "listeners" | "clusters" | "routes" | "certificates">;

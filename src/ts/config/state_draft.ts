@@ -5,7 +5,7 @@
 import { entryOf, namesOf, recordWith } from "./records.ts";
 import { indexOf, routesWith } from "./route_index.ts";
 import { routeKey } from "./route_key.ts";
-import type { ClusterState, ListenerState, RouteState, Settings, State } from "./state.ts";
+import type { CertificateState, ClusterState, ListenerState, RouteState, Settings, State } from "./state.ts";
 
 /** A record and its changes by name. */
 export class RecordDraft<T> {
@@ -75,20 +75,22 @@ export class RoutesDraft {
 export class StateDraft {
   readonly listeners: RecordDraft<ListenerState>;
   readonly clusters: RecordDraft<ClusterState>;
+  readonly certificates: RecordDraft<CertificateState>;
   readonly routes: RoutesDraft;
   settings: Settings;
 
   constructor(private readonly base: State) {
-    const { listeners, clusters, routes, ...settings } = base;
+    const { listeners, clusters, routes, certificates, ...settings } = base;
     this.listeners = new RecordDraft(listeners);
     this.clusters = new RecordDraft(clusters);
+    this.certificates = new RecordDraft(certificates);
     this.routes = new RoutesDraft(routes);
     this.settings = settings;
   }
 
   finish(): State {
-    const { listeners, clusters, routes } = this;
-    const objects = { listeners: listeners.finish(), clusters: clusters.finish(), routes: routes.finish() };
-    return { ...this.base, ...this.settings, ...objects };
+    const { listeners, clusters, routes, certificates } = this;
+    const named = { listeners: listeners.finish(), clusters: clusters.finish(), certificates: certificates.finish() };
+    return { ...this.base, ...this.settings, ...named, routes: routes.finish() };
   }
 }

@@ -48,9 +48,7 @@ export function watcherFor(events: Events): SupervisorWatcher {
   return {
     workerStarted: (slot, pid) => events.emit("worker.started", { slot, pid }),
     workerDied: (slot, pid, by) => events.emit("worker.died", { slot, pid, by }),
-    backend: ({ event, cluster, address }, slot) => {
-      events.emit(BACKEND_EVENTS[event], { cluster, address, worker: slot });
-    },
+    backend: ({ event, ...about }, slot) => events.emit(BACKEND_EVENTS[event], { ...about, worker: slot }),
     listenerAdded: ({ name, address }) => events.emit("listener.added", { listener: name, address }),
     listenerRemoved: ({ name, address }) => events.emit("listener.removed", { listener: name, address }),
   };

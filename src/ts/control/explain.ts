@@ -41,8 +41,8 @@ export async function explainRequest(
       return lost ? [{ key: keyOf(lost), reason }] : [];
     }),
     cluster: clusterState ? { name: cluster!, balance: clusterState.balance } : null,
-    backends: backends.map(({ address, weight, standing, requests, connections }) => {
-      return { address, weight, standing, requests, connections };
+    backends: backends.map(({ address, weight, standing, fault, requests, connections }) => {
+      return { address, weight, standing, fault, requests, connections };
     }),
     would_pick: wouldPick,
     refusal: rewritten?.refusal ?? null,

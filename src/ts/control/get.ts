@@ -33,6 +33,11 @@ export function getObject(state: State, { object, name, key, filter }: Asked): P
     case "cluster":
       if (name === undefined) return { values: clustersForm(state, filtered(state, filter)) };
       return { value: clustersForm(state, { [name]: named(state.clusters, "cluster", name) })[name] };
+    case "certificate":
+      if (name === undefined) return { values: certificatesForm(state, certificatesOf(state, filter)) };
+      return {
+        value: certificatesForm(state, { [name]: named(state.certificates, "certificate", name) })[0],
+      };
     case "backend":
       return backends(state, name, filter);
     case "route":
@@ -41,12 +46,24 @@ export function getObject(state: State, { object, name, key, filter }: Asked): P
 }
 
 function settingsForm(state: State): unknown {
-  const { listeners: _, clusters: __, routes: ___, ...settings } = toFile(bare(state));
+  const { listeners: _, clusters: __, routes: ___, certificates: ____, ...settings } = toFile(bare(state));
   return settings;
 }
 
 function bare(state: State): State {
-  return { ...state, listeners: {}, clusters: {}, routes: [] };
+  return { ...state, listeners: {}, clusters: {}, routes: [], certificates: {} };
+}
+
+/** Each with its name, though the file need not say it. */
+function certificatesForm(state: State, certificates: State["certificates"]): Record<string, unknown>[] {
+  const forms = toFile({ ...bare(state), certificates })["certificates"] as Record<string, unknown>[] ?? [];
+  return Object.keys(certificates).map((name, at) => ({ ...forms[at], name }));
+}
+
+/** Those that say themselves that they are for a host. */
+function certificatesOf({ certificates }: State, { host }: Asked["filter"]): State["certificates"] {
+  if (host === undefined) return certificates;
+  return Object.fromEntries(Object.entries(certificates).filter(([, { names }]) => names.includes(host)));
 }
 
 function listenersForm(state: State, listeners: State["listeners"]): Record<string, unknown> {

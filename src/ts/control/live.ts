@@ -3,15 +3,20 @@
 
 import type { State } from "../config/state.ts";
 import type { Log } from "../observe/log.ts";
+import { CertificateWatch } from "./certificate_watch.ts";
+import type { Credentials } from "./credentials.ts";
 import { Events, watcherFor } from "./events.ts";
+import { Expiry } from "./expiry.ts";
 import type { Authorship } from "./history.ts";
+import { keysPath, keysText } from "./key_store.ts";
 import type { ControlRequest } from "./protocol.ts";
 import type { Resolved } from "./resolve.ts";
 import { RefusalCounts } from "./refusals.ts";
 import type { Asking } from "./server.ts";
-import { StateFile } from "./state_file.ts";
+import { replaceFile, StateFile } from "./state_file.ts";
+import { pathsOf } from "./tls_files.ts";
 import type { Supervisor } from "./supervisor.ts";
-import { Transactions } from "./transactions.ts";
+import { type HandedTransactions, Transactions } from "./transactions.ts";
 import { Verbs } from "./verbs.ts";
 import { FileWatch } from "./watch.ts";
 
@@ -27,7 +32,13 @@ export interface LiveOptions {
   loadedAtMs: number;
   /** Of the state that is served. */
   resolved: Resolved;
-  startedBy: Authorship;
+  /** Undefined: the state needs none so far. */
+  credentials?: Credentials | undefined;
+  /** Who started it, or what another main handed over. */
+  begin: Authorship | HandedTransactions;
+  upgrade: (binary: string | undefined, say: (doing: string) => void) => Promise<object>;
+  /** How often another program has taken the place of the one that was started. */
+  upgrades: () => number;
   stop: (atOnce: boolean) => Promise<void>;
   /** Reads the file again, now or when a reading that is under way has ended. */
   reload: (why: string) => void;
@@ -40,18 +51,30 @@ export class Live {
   readonly #stateFile: StateFile;
   readonly #verbs: Verbs;
   readonly #refusals: RefusalCounts;
+  readonly #expiry: Expiry;
   #watch: FileWatch | undefined;
+  #certificateWatch: CertificateWatch | undefined;
+  /** Whether there is a file of keys, which is then kept up to date. */
+  #keptKeys = false;
 
   constructor(private readonly options: LiveOptions) {
-    const { supervisor, log, resolved, startedBy } = options;
-    this.#stateFile = new StateFile(log);
+    const { supervisor, log, resolved, begin, credentials } = options;
+    this.#stateFile = new StateFile(log, (path) => this.#keepKeys(path));
     const onCommitted = (before: State, after: State) => this.#onCommitted(before, after);
     const { events } = this;
-    const parts = { supervisor, log, events, stateFile: this.#stateFile, onCommitted };
-    this.transactions = new Transactions(parts, resolved, startedBy);
+    const parts = {
+      supervisor,
+      log,
+      events,
+      stateFile: this.#stateFile,
+      onCommitted,
+      ...(credentials ? { credentials } : {}),
+    };
+    this.transactions = new Transactions(parts, resolved, begin);
     const setLogLevel = (level: State["log"]["level"]) => log.level = level;
     this.#verbs = new Verbs({ ...options, transactions: this.transactions, events, setLogLevel });
     this.#refusals = new RefusalCounts(supervisor, events);
+    this.#expiry = new Expiry(() => this.transactions.credentials.known, events, log);
     supervisor.watcher = watcherFor(events);
     const { state, revision, hash } = this.transactions;
     options.onUids(state.control.uids);
@@ -59,6 +82,7 @@ export class Live {
     void this.#stateFile.save(state, revision, hash);
     // Not before the workers have got their share of the processor.
     setTimeout(() => this.transactions.warmUp(), 0);
+    setTimeout(() => this.#expiry.look(), 0);
   }
 
   answer(request: ControlRequest, asking: Asking): Promise<object> {
@@ -73,12 +97,36 @@ export class Live {
     const state = await this.options.load();
     const before = this.transactions.revision;
     const who = { uid: Deno.uid() ?? 0, pid: Deno.pid };
-    await this.transactions.apply({ state }, { who, why, source: "file", resolveAgain: true });
+    await this.transactions.apply({ state }, { who, why, source: "file", resolveAgain: true, readAgain: true });
     return this.transactions.revision !== before;
+  }
+
+  /** Before a state file is written: the keys that its state names. */
+  async #keepKeys(path: string): Promise<void> {
+    const { keys } = this.transactions.credentials;
+    if (keys.size === 0 && !this.#keptKeys) return;
+    await replaceFile(keysPath(path), new TextEncoder().encode(keysText(keys)));
+    this.#keptKeys = true;
+  }
+
+  /** A file of a certificate has changed. */
+  async #readCertificatesAnew(path: string): Promise<void> {
+    const { log } = this.options;
+    const who = { uid: Deno.uid() ?? 0, pid: Deno.pid };
+    const why = `${path} has changed`;
+    try {
+      await this.transactions.apply({ orders: [] }, { who, why, source: "file", readAgain: true });
+    } catch (error) {
+      for (const line of (error as Error).message.split("\n")) log.error(line);
+      log.error("certificates were not read anew, nothing has changed", { file: path });
+    }
   }
 
   async close(): Promise<void> {
     this.#watch?.close();
+    this.#certificateWatch?.close();
+    this.#expiry.close();
+    this.transactions.credentials.close();
     this.#refusals.close();
     this.events.close();
     await this.#stateFile.idle();
@@ -90,6 +138,10 @@ export class Live {
       log.level = after.log.level;
       this.events.emit("log.level", { level: after.log.level });
     }
+    setTimeout(() => this.#expiry.look(), 0);
+    const isSame = before.certificates === after.certificates && before.listeners === after.listeners &&
+      before.clusters === after.clusters;
+    if (!isSame) this.#followCertificates(after);
     if (before.control === after.control) return;
     if (before.control.socket !== after.control.socket) {
       log.warn("the control socket moves with the next start", { socket: after.control.socket });
@@ -98,11 +150,23 @@ export class Live {
     this.#setWatch(after);
   }
 
-  #setWatch({ control }: State): void {
+  #setWatch(state: State): void {
+    const { control } = state;
     const { source, loadedAtMs, reload } = this.options;
     const wanted = control.watch && source !== "";
     if (wanted && !this.#watch) this.#watch = new FileWatch(source, loadedAtMs, () => reload("the file has changed"));
     if (!wanted) this.#watch?.close();
     if (!wanted) this.#watch = undefined;
+    this.#certificateWatch?.close();
+    this.#certificateWatch = undefined;
+    if (control.watch) this.#certificateWatch = new CertificateWatch((path) => void this.#readCertificatesAnew(path));
+    this.#followCertificates(state);
+  }
+
+  #followCertificates({ certificates, listeners, clusters }: State): void {
+    if (!this.#certificateWatch) return;
+    const own = Object.values(certificates).flatMap(({ cert, key, ocsp }) => [cert, key, ocsp]);
+    const options = [...Object.values(listeners), ...Object.values(clusters)].flatMap(pathsOf);
+    this.#certificateWatch.follow(new Set([...own, ...options].filter((path) => path.startsWith("/"))));
   }
 }

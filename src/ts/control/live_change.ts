@@ -20,12 +20,13 @@ export async function prepareAll(
   change: WorkerChange,
   listenersFor: (worker: WorkerProcess) => readonly NamedFd[],
   timeoutMs = CHANGE_TIMEOUT_MS,
+  certificates?: number,
 ): Promise<void> {
   const fd = memoryFile("kakehi-change", new TextEncoder().encode(JSON.stringify(change)));
   try {
     const { revision } = change;
     const results = await Promise.allSettled(
-      workers.map((worker) => worker.prepare(revision, fd, listenersFor(worker), timeoutMs)),
+      workers.map((worker) => worker.prepare(revision, fd, listenersFor(worker), timeoutMs, certificates)),
     );
     const reasons = results.flatMap((result) => result.status === "rejected" ? [result.reason as Error] : []);
     if (reasons.length === 0) return;

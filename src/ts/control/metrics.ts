@@ -2,19 +2,25 @@
 // `connections.accepted` → `kakehi_connections_accepted_total`, `refused.no_route` → `kakehi_refused_total{reason="no_route"}`.
 // Each worker has series of its own, by slot and process: a new process starts from 0 in a series of its own, too.
 
+import type { Known } from "./credentials.ts";
+import { daysLeft } from "./expiry.ts";
 import type { ProxyStatus, WorkerReport } from "./protocol.ts";
 
 /** What goes down as well as up ends like this. */
 const GAUGE = /\.(active|used|count|idle)$/;
 const REFUSED = "refused.";
+const TLS_FAILED = "tls.failed.";
+const TLS_VERSIONS = "tls.handshakes.";
+const UPSTREAM_TLS_FAILED = "upstreams.tls_failed.";
 
 type Labels = Record<string, string | number>;
 
-export function metricsText(status: ProxyStatus): string {
+export function metricsText(status: ProxyStatus, certificates: ReadonlyMap<string, Known> = new Map()): string {
   const text = new MetricsText();
   const { workers, version } = status;
   text.add("kakehi_info", "gauge", "Version of the proxy.", [[{ version }, 1]]);
   text.add("kakehi_uptime_seconds", "gauge", "Since main started.", [[{}, status.uptime_ms / 1000]]);
+  text.add("kakehi_upgrades_total", "counter", "Programs that took main's place.", [[{}, status.upgrades]]);
   text.add("kakehi_revision", "gauge", "Number of the state that is served.", [[{}, status.revision]]);
   text.add("kakehi_main_memory_bytes", "gauge", "Memory of main.", [[{}, status.memory_bytes]]);
   const states = Map.groupBy(workers, ({ state }) => state);
@@ -35,6 +41,11 @@ export function metricsText(status: ProxyStatus): string {
     "1: it serves something else than main says.",
     each((w) => Number(w.differs)),
   );
+  const ends = [...certificates].map(([certificate, { report }]): [Labels, number] => [
+    { certificate },
+    daysLeft(report.notAfterMs),
+  ]);
+  text.add("kakehi_certificate_days_left", "gauge", "Whole days until a certificate expires.", ends);
   addCounters(text, workers);
   return text.toString();
 }
@@ -50,21 +61,36 @@ function labelsOf({ slot, pid }: WorkerReport): Labels {
 function addCounters(text: MetricsText, workers: readonly WorkerReport[]): void {
   const names = new Set(workers.flatMap(({ counters }) => Object.keys(counters ?? {})));
   const refused: [Labels, number][] = [];
+  const tlsFailed: [Labels, number][] = [];
+  const tlsVersions: [Labels, number][] = [];
+  const upstreamTlsFailed: [Labels, number][] = [];
+  const labelled = (samples: [Labels, number][], label: string, value: string) =>
+    samples.map(([labels, count]): [Labels, number] => [{ ...labels, [label]: value }, count]);
   for (const name of [...names].sort()) {
     const samples = workers.flatMap((w): [Labels, number][] => {
       const value = w.counters?.[name];
       return value === undefined ? [] : [[labelsOf(w), value]];
     });
+    const gauge = GAUGE.test(name);
     if (name.startsWith(REFUSED)) {
       const reason = name.slice(REFUSED.length);
-      refused.push(...samples.map(([labels, value]): [Labels, number] => [{ ...labels, reason }, value]));
+      refused.push(...labelled(samples, "reason", reason));
+    } else if (name.startsWith(TLS_FAILED)) {
+      tlsFailed.push(...labelled(samples, "reason", name.slice(TLS_FAILED.length)));
+    } else if (name.startsWith(UPSTREAM_TLS_FAILED)) {
+      upstreamTlsFailed.push(...labelled(samples, "reason", name.slice(UPSTREAM_TLS_FAILED.length)));
+    } else if (name.startsWith(TLS_VERSIONS) && !gauge) {
+      tlsVersions.push(...labelled(samples, "version", name.slice(TLS_VERSIONS.length).replace("_", ".")));
     } else {
-      const gauge = GAUGE.test(name);
       const metric = `kakehi_${name.replace(/[^a-zA-Z0-9]/g, "_")}${gauge ? "" : "_total"}`;
       text.add(metric, gauge ? "gauge" : "counter", `${name} of a worker.`, samples);
     }
   }
   text.add("kakehi_refused_total", "counter", "Requests and connections that were refused.", refused);
+  text.add("kakehi_tls_handshakes_total", "counter", "Handshakes that were completed.", tlsVersions);
+  text.add("kakehi_tls_failed_total", "counter", "Handshakes that failed.", tlsFailed);
+  const failed = "Handshakes with backends that failed.";
+  text.add("kakehi_upstreams_tls_failed_total", "counter", failed, upstreamTlsFailed);
 }
 
 class MetricsText {

@@ -22,6 +22,7 @@ export const VERBS = [
   "status",
   "stop",
   "subscribe",
+  "upgrade",
   "version",
   "workers",
 ] as const;
@@ -67,7 +68,7 @@ export interface HistoryRequest {
   limit?: number;
 }
 
-export type ObjectKind = "listener" | "cluster" | "backend" | "route" | "settings";
+export type ObjectKind = "listener" | "cluster" | "backend" | "route" | "certificate" | "settings";
 
 export interface GetRequest {
   /** Without it: the whole state. */
@@ -103,6 +104,18 @@ export interface LogRequest {
   level: "debug" | "info" | "warn" | "error";
 }
 
+export interface UpgradeRequest {
+  /** Absolute path of the program; without it, the file that this one was started from. */
+  binary?: string;
+}
+
+/** Comes from the new main, when its workers serve. Before it, `progress` says what is being done: `{ doing: string }`. */
+export interface UpgradeAnswer {
+  from_version: string;
+  version: string;
+  took_ms: number;
+}
+
 export interface StopRequest {
   /** Do not wait for what the workers carry. */
   now?: boolean;
@@ -130,6 +143,8 @@ export interface ApplyAnswer {
   differences: Difference[];
   effects: Effect[];
   took_ms: number;
+  /** Certificates whose files were read again and have another content. */
+  read_anew?: string[];
   /** Why the state file does not have it; absent if it has, or if there is none. */
   not_durable?: string;
   /** The longest that the loop of any worker stood still for it, in microseconds; 0 where workers were rolled. */
@@ -173,14 +188,18 @@ export interface GetAnswer {
   state?: Record<string, unknown>;
   /** One object. */
   value?: unknown;
-  /** By name for listeners and clusters, a list for backends (with their cluster) and routes. */
+  /** By name for listeners and clusters, a list for backends (with their cluster), routes and certificates. */
   values?: unknown;
+  /** Of certificates, by name. */
+  details?: Record<string, CertificateDetails>;
 }
 
 export interface BackendStanding {
   address: string;
   weight: number;
   standing: "up" | "avoided" | "draining";
+  /** Why connecting to it failed last; "" when it works. */
+  fault: string;
   requests: number;
   connections: number;
 }
@@ -193,7 +212,11 @@ export interface ExplainAnswer {
   cluster: { name: string; balance: string } | null;
   backends: BackendStanding[];
   would_pick: string | null;
+  /** Name of the refusal, if the request as such is refused whatever the routes say. */
+  refusal: string | null;
+  /** What the backend gets that the client has not sent so. */
   headers_added: [name: string, value: string][];
+  /** What the client has sent and the backend does not get so. */
   headers_removed: string[];
   timeouts: Record<string, number>;
 }
@@ -212,6 +235,7 @@ export const EVENT_NAMES = [
   "upgrade.failed",
   "refusals",
   "log.level",
+  "certificate.expiring",
 ] as const;
 export type EventName = typeof EVENT_NAMES[number];
 
@@ -236,6 +260,8 @@ export interface VersionAnswer {
   version: string;
   deno: string;
   v8: string;
+  /** null: it has not been needed. */
+  openssl: { version: string; from: "host" | "binary" } | null;
   pid: number;
 }
 
@@ -294,6 +320,8 @@ export interface ProxyStatus {
   version: string;
   pid: number;
   uptime_ms: number;
+  /** How often another program has taken the place of the one that was started. */
+  upgrades: number;
   /** Configuration file, or "" for the embedded demonstration. */
   source: string;
   socket: string;
@@ -304,12 +332,36 @@ export interface ProxyStatus {
   served_hash: string;
   stopping: boolean;
   memory_bytes: number;
+  /** The library that speaks TLS; null while nobody needs it. `binary`: the copy in the single binary. */
+  openssl: { version: string; from: "host" | "binary" } | null;
   listeners: { name: string; address: string }[];
+  certificates: CertificatesReport;
   workers: WorkerReport[];
   /** The process that waits to replace a worker. */
   spare: { pid: number; memory_bytes: number } | null;
   /** Sums over all workers. */
   counters: Record<string, number>;
+}
+
+export interface CertificatesReport {
+  count: number;
+  expired: number;
+  /** Of the one that expires first; null: there is none. */
+  next: { name: string; not_after: string; days_left: number } | null;
+}
+
+/** What is served for a certificate of the state. */
+export interface CertificateDetails {
+  names: string[];
+  subject: string;
+  issuer: string;
+  /** SHA-256 of the certificate. */
+  fingerprint: string;
+  not_before: string;
+  not_after: string;
+  /** Below 0 it has expired. */
+  days_left: number;
+  key_type: "rsa" | "ecdsa" | "ed25519";
 }
 
 export interface WorkerReport {

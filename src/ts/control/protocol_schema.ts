@@ -37,7 +37,7 @@ const REQUESTS: Record<Verb, { keys: Record<string, JsonSchema>; more?: JsonSche
   },
   get: {
     keys: {
-      "object?": choice("listener", "cluster", "backend", "route", "settings"),
+      "object?": choice("listener", "cluster", "backend", "route", "certificate", "settings"),
       "name?": text,
       "key?": ref("routeKey"),
       "filter?": record({ "host?": text, "cluster?": text }),
@@ -58,6 +58,10 @@ const REQUESTS: Record<Verb, { keys: Record<string, JsonSchema>; more?: JsonSche
     keys: { "events?": list(choice(...EVENT_NAMES)) },
     about: "Events as they happen, until the client goes.",
   },
+  upgrade: {
+    keys: { "binary?": text },
+    about: "Go on with another program, or the same file anew, in the place of this one.",
+  },
   version: { keys: {}, about: "Versions of the proxy and its runtime." },
   workers: {
     keys: { "set?": { type: "integer", minimum: 1, maximum: 64 }, "restart?": flag },
@@ -76,7 +80,20 @@ const APPLIED = {
   took_ms: number,
   paused_us: number,
   "not_durable?": text,
+  "read_anew?": list(text),
 };
+
+const OPENSSL = orNull(record({ version: text, from: choice("host", "binary") }));
+const CERTIFICATE_DETAILS = record({
+  names: list(text),
+  subject: text,
+  issuer: text,
+  fingerprint: text,
+  not_before: text,
+  not_after: text,
+  days_left: number,
+  key_type: choice("rsa", "ecdsa", "ed25519"),
+});
 
 /** What an `ok` for each verb has. */
 const ANSWERS: Record<Verb, Record<string, JsonSchema>> = {
@@ -90,15 +107,23 @@ const ANSWERS: Record<Verb, Record<string, JsonSchema>> = {
       address: text,
       weight: number,
       standing: choice("up", "avoided", "draining"),
+      fault: text,
       requests: number,
       connections: number,
     })),
     would_pick: orNull(text),
+    refusal: orNull(text),
     headers_added: pairs,
     headers_removed: list(text),
     timeouts: counts,
   },
-  get: { revision: count, "state?": ref("state"), "value?": anything, "values?": anything },
+  get: {
+    revision: count,
+    "state?": ref("state"),
+    "value?": anything,
+    "values?": anything,
+    "details?": { type: "object", additionalProperties: CERTIFICATE_DETAILS },
+  },
   history: { revisions: list(ref("revision")) },
   log: { level: text },
   metrics: { text },
@@ -115,6 +140,7 @@ const ANSWERS: Record<Verb, Record<string, JsonSchema>> = {
     version: text,
     pid: count,
     uptime_ms: number,
+    upgrades: count,
     source: text,
     socket: text,
     revision: count,
@@ -122,14 +148,21 @@ const ANSWERS: Record<Verb, Record<string, JsonSchema>> = {
     served_hash: text,
     stopping: flag,
     memory_bytes: number,
+    openssl: OPENSSL,
     listeners: list(record({ name: text, address: text })),
+    certificates: record({
+      count,
+      expired: count,
+      next: orNull(record({ name: text, not_after: text, days_left: number })),
+    }),
     workers: list(ref("worker")),
     spare: orNull(record({ pid: count, memory_bytes: number })),
     counters: counts,
   },
   stop: {},
   subscribe: {},
-  version: { version: text, deno: text, v8: text, pid: count },
+  upgrade: { from_version: text, version: text, took_ms: number },
+  version: { version: text, deno: text, v8: text, openssl: OPENSSL, pid: count },
   workers: { workers: list(ref("worker")) },
 };
 

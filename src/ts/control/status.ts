@@ -1,7 +1,10 @@
 // What `status` and `workers` answer: main, its listeners, every worker with its counters, and their sums.
 
+import { opensslInUse } from "../sys/openssl_library.ts";
 import { ownMemoryBytes } from "../sys/process.ts";
-import type { ProxyStatus, WorkerReport } from "./protocol.ts";
+import type { Known } from "./credentials.ts";
+import { daysLeft } from "./expiry.ts";
+import type { CertificateDetails, CertificatesReport, ProxyStatus, WorkerReport } from "./protocol.ts";
 import type { Supervisor } from "./supervisor.ts";
 import { VERSION } from "./version.ts";
 import type { WorkerProcess } from "./worker_process.ts";
@@ -14,18 +17,21 @@ export interface StatusOptions {
   /** Configuration file, or "". */
   source: string;
   socket: string;
+  upgrades: number;
   hash: string;
   servedHash: string;
+  certificates: ReadonlyMap<string, Known>;
 }
 
 export async function proxyStatus(options: StatusOptions): Promise<ProxyStatus> {
-  const { supervisor, source, socket, hash, servedHash } = options;
+  const { supervisor, source, socket, upgrades, hash, servedHash } = options;
   const { spare, revision } = supervisor;
   const workers = await workerReports(supervisor, servedHash);
   return {
     version: VERSION,
     pid: Deno.pid,
     uptime_ms: Date.now() - supervisor.startedAtMs,
+    upgrades,
     source,
     socket,
     revision,
@@ -33,11 +39,51 @@ export async function proxyStatus(options: StatusOptions): Promise<ProxyStatus> 
     served_hash: servedHash,
     stopping: supervisor.stopping,
     memory_bytes: ownMemoryBytes(Deno.pid),
+    openssl: opensslInUse() ?? null,
     listeners: supervisor.listeners.map(({ name, address }) => ({ name, address })),
+    certificates: certificatesReport(options.certificates),
     workers,
     spare: spare?.state === "waiting" ? { pid: spare.pid, memory_bytes: spare.memoryBytes() } : null,
     counters: sums(workers.map(({ counters }) => counters ?? {})),
   };
+}
+
+function certificatesReport(known: ReadonlyMap<string, Known>): CertificatesReport {
+  let next: { name: string; notAfterMs: number } | undefined;
+  let expired = 0;
+  for (const [name, { report: { notAfterMs } }] of known) {
+    if (daysLeft(notAfterMs) < 0) expired++;
+    if (notAfterMs < (next?.notAfterMs ?? Infinity)) next = { name, notAfterMs };
+  }
+  const first = next && {
+    name: next.name,
+    not_after: new Date(next.notAfterMs).toISOString(),
+    days_left: daysLeft(next.notAfterMs),
+  };
+  return { count: known.size, expired, next: first ?? null };
+}
+
+/** Of those among `names` that are served. */
+export function certificateDetails(
+  known: ReadonlyMap<string, Known>,
+  names: readonly string[],
+): Record<string, CertificateDetails> {
+  const details = names.flatMap((name): [string, CertificateDetails][] => {
+    const report = known.get(name)?.report;
+    if (!report) return [];
+    const { names, subject, issuer, fingerprint, notBeforeMs, notAfterMs, keyType } = report;
+    return [[name, {
+      names,
+      subject,
+      issuer,
+      fingerprint,
+      not_before: new Date(notBeforeMs).toISOString(),
+      not_after: new Date(notAfterMs).toISOString(),
+      days_left: daysLeft(notAfterMs),
+      key_type: keyType,
+    }]];
+  });
+  return Object.fromEntries(details);
 }
 
 /** Those that serve, by slot, then those that finish what they carry. */

@@ -4,6 +4,7 @@
 import type { Order, RouteKey } from "../config/orders.ts";
 import { formatErrors } from "../config/problem.ts";
 import type { State } from "../config/state.ts";
+import { opensslInUse } from "../sys/openssl_library.ts";
 import { VERSION } from "./version.ts";
 import { ControlError } from "./errors.ts";
 import type { Events } from "./events.ts";
@@ -12,9 +13,16 @@ import { Fields } from "./fields.ts";
 import { getObject } from "./get.ts";
 import { metricsText } from "./metrics.ts";
 import { invalid, type Wanted } from "./planning.ts";
-import { type ControlRequest, EVENT_NAMES, type EventName, type ProxyStatus, type RevisionSource } from "./protocol.ts";
+import {
+  type ControlRequest,
+  EVENT_NAMES,
+  type EventName,
+  type ProxyStatus,
+  type RevisionSource,
+  type VersionAnswer,
+} from "./protocol.ts";
 import type { Asking } from "./server.ts";
-import { proxyStatus, workerReports } from "./status.ts";
+import { certificateDetails, proxyStatus, workerReports } from "./status.ts";
 import type { Supervisor } from "./supervisor.ts";
 import type { ApplyOptions, Transactions } from "./transactions.ts";
 
@@ -26,6 +34,8 @@ export interface VerbsOptions {
   socket: string;
   setLogLevel: (level: State["log"]["level"]) => void;
   stop: (atOnce: boolean) => Promise<void>;
+  upgrade: (binary: string | undefined, say: (doing: string) => void) => Promise<object>;
+  upgrades: () => number;
 }
 
 const PROGRESS_MS = 1_000;
@@ -35,7 +45,7 @@ const REVISION_MAX = Number.MAX_SAFE_INTEGER;
 /** Events that wait for a subscriber; one that is further behind is dropped. */
 const SUBSCRIBER_BYTES_MAX = 1024 * 1024;
 const LEVELS = ["debug", "info", "warn", "error"] as const;
-const OBJECTS = ["listener", "cluster", "backend", "route", "settings"] as const;
+const OBJECTS = ["listener", "cluster", "backend", "route", "certificate", "settings"] as const;
 
 export class Verbs {
   constructor(private readonly options: VerbsOptions) {}
@@ -45,13 +55,13 @@ export class Verbs {
     switch (request.verb) {
       case "version":
         fields.refuseOthers();
-        return { version: VERSION, deno: Deno.version.deno, v8: Deno.version.v8, pid: Deno.pid };
+        return this.#version();
       case "status":
         fields.refuseOthers();
         return await this.#status();
       case "metrics":
         fields.refuseOthers();
-        return { text: metricsText(await this.#status()) };
+        return { text: metricsText(await this.#status(), this.options.transactions.credentials.known) };
       case "plan":
         return await this.#plan(fields);
       case "apply":
@@ -70,20 +80,28 @@ export class Verbs {
         return this.#log(fields);
       case "subscribe":
         return await this.#subscribe(fields, asking);
+      case "upgrade":
+        return await this.#upgrade(fields, asking);
       case "stop":
         return await this.#stop(fields, asking);
     }
   }
 
+  #version(): VersionAnswer {
+    const { deno, v8 } = Deno.version;
+    return { version: VERSION, deno, v8, openssl: opensslInUse() ?? null, pid: Deno.pid };
+  }
+
   async #status(): Promise<ProxyStatus> {
-    const { supervisor, transactions: { hash, servedHash }, source, socket } = this.options;
-    return await proxyStatus({ supervisor, source, socket, hash, servedHash });
+    const { supervisor, transactions: { hash, servedHash }, source, socket, upgrades } = this.options;
+    const certificates = this.options.transactions.credentials.known;
+    return await proxyStatus({ supervisor, source, socket, upgrades: upgrades(), hash, servedHash, certificates });
   }
 
   async #plan(fields: Fields): Promise<object> {
     const { wanted } = await readWanted(fields);
     fields.refuseOthers();
-    return this.options.transactions.plan(wanted);
+    return await this.options.transactions.plan(wanted);
   }
 
   async #apply(fields: Fields, asking: Asking): Promise<object> {
@@ -115,7 +133,11 @@ export class Verbs {
     };
     fields.refuseOthers();
     const { state, revision } = this.options.transactions;
-    return { revision, ...getObject(state, asked) };
+    const part = getObject(state, asked);
+    if (asked.object !== "certificate") return { revision, ...part };
+    const { known } = this.options.transactions.credentials;
+    const names = asked.name === undefined ? Object.keys(state.certificates) : [asked.name];
+    return { revision, ...part, details: certificateDetails(known, names) };
   }
 
   async #workers(fields: Fields, asking: Asking): Promise<object> {
@@ -161,6 +183,12 @@ export class Verbs {
     } finally {
       unsubscribe();
     }
+  }
+
+  async #upgrade(fields: Fields, { progress }: Asking): Promise<object> {
+    const binary = fields.text("binary");
+    fields.refuseOthers();
+    return await this.options.upgrade(binary, (doing) => progress({ doing }));
   }
 
   async #stop(fields: Fields, asking: Asking): Promise<object> {

@@ -139,6 +139,7 @@ Deno.test("every field of the schema has an option", () => {
     cluster: "clusters.NAME.",
     backend: "clusters.NAME.backends[].",
     route: "routes[].",
+    certificate: "certificates[].",
     settings: "",
   };
   const reached = new Set<string>();
@@ -150,7 +151,14 @@ Deno.test("every field of the schema has an option", () => {
       }
     }
   }
-  const named = ["listeners", "clusters", "routes", "clusters.NAME.backends[].address"];
+  const named = [
+    "listeners",
+    "clusters",
+    "routes",
+    "clusters.NAME.backends[].address",
+    "certificates",
+    "certificates[].name",
+  ];
   const missing = entries().map(({ name }) => name).filter((name) => !reached.has(name) && !named.includes(name));
   assertEquals(missing, []);
 });
@@ -160,6 +168,7 @@ Deno.test("the examples of the help are accepted by a state that has what they n
     listeners: { web: { address: "0.0.0.0:1" } },
     clusters: { app: { backends: ["10.0.0.3:80"] }, next: { backends: [] } },
     routes: [{ host: "example.com", path: "/api/*", cluster: "app" }],
+    certificates: [{ name: "example", cert: "/example.pem" }],
   }, "state");
   assert(state);
   for (const noun of NOUNS) {

@@ -221,7 +221,7 @@ Deno.test("applyOrder() says what is wrong with values, all of it", () => {
     ],
     "0 invalid: listener -: name: expected a name of 1 to 63 letters, digits, " +
       '"-", "_" and ".", that begins with a letter or digit, got "-"',
-    "0 invalid: listener -: value.adress: expected one of address, protocol, backlog, " +
+    "0 invalid: listener -: value.adress: expected one of address, protocol, backlog, redirect_https, tls, " +
       'got the unknown key "adress"; did you mean "address"?',
     '0 invalid: listener -: value.address: expected an address to bind, such as "0.0.0.0:80", got nothing',
     "0 invalid: listener -: value.backlog: expected a whole number from 1 to 65535, got 0",
@@ -234,7 +234,7 @@ Deno.test("applyOrder() says what is wrong with values, all of it", () => {
       'write a unit: "5s" or "5ms"',
     "4 invalid: settings: value.limits.target_bytes: expected target_bytes at most header_bytes, " +
       "got 13KiB with heads of 12KiB; target_bytes may be 12KiB",
-    '5 invalid: route a.example /*: value.priority: expected "cluster", got the unknown key "priority"',
+    '5 invalid: route a.example /*: value.priority: expected one of cluster, allow_misdirected, got the unknown key "priority"',
     "6 invalid: backend 10.0.0.1:80 of cluster app: value: expected a map of weight, got nothing",
   );
 });
@@ -256,14 +256,14 @@ Deno.test("applyOrder() says what an order is", () => {
     "0 invalid: order: expected a map of order, object, and what they need, got nothing",
     "1 invalid: order: expected a map of order, object, and what they need, got a list",
     "2 invalid: order: order: expected one of add, update, remove, got nothing",
-    "2 invalid: order: object: expected one of listener, cluster, backend, route, settings, got nothing",
+    "2 invalid: order: object: expected one of listener, cluster, backend, route, certificate, settings, got nothing",
     '3 invalid: cluster ?: order: expected one of add, update, remove, got "ad"; did you mean "add"?',
     '4 invalid: settings: order: expected "update", got "add"',
     "5 invalid: route * /*: key: expected a map of host, path, methods, headers, priority, got nothing",
     '6 invalid: cluster spare: value: expected one of order, object, name, got the unknown key "value"',
-    "7 invalid: order: object: expected one of listener, cluster, backend, route, settings, " +
+    "7 invalid: order: object: expected one of listener, cluster, backend, route, certificate, settings, " +
       'got "clustre"; did you mean "cluster"?',
-    '8 invalid: order: object: expected one of listener, cluster, backend, route, settings, got "constructor"',
+    '8 invalid: order: object: expected one of listener, cluster, backend, route, certificate, settings, got "constructor"',
     '9 invalid: cluster "a\\u001b[2J\\n": name: expected a name of 1 to 63 letters, digits, "-", "_" and ".", ' +
       'that begins with a letter or digit, got "a\\u001b[2J\\n"',
   );

@@ -15,10 +15,13 @@ export function randomState(random: Random): State {
 
 export function randomFile(random: Random): Form {
   const names = ["app", "files", "slow", "constructor", "7"].filter(() => random.below(3) > 0);
+  const certificates = ["one", "two", "constructor", "/three.pem"].filter(() => random.below(3) > 0);
+  const cluster = () => ({ ...randomCluster(random), ...randomClusterTls(random, certificates) });
   return {
     ...randomSettings(random),
-    listeners: randomListeners(random),
-    clusters: Object.fromEntries(names.map((name) => [name, randomCluster(random)])),
+    certificates: certificates.map((name) => randomCertificate(random, name)),
+    listeners: randomListeners(random, certificates),
+    clusters: Object.fromEntries(names.map((name) => [name, cluster()])),
     routes: names.length === 0 ? [] : randomRoutes(random, names),
   };
 }
@@ -57,13 +60,41 @@ export function randomSettings(random: Random): Form {
   };
 }
 
-function randomListeners(random: Random): Form {
+function randomCertificate(random: Random, name: string): Form {
+  return {
+    ...name.startsWith("/") ? { cert: name } : { name, cert: random.below(2) === 0 ? "/a.pem" : "/b.pem" },
+    ...maybe(random, "key", "/a.key", `sha256:${"1".repeat(64)}`),
+    ...maybe(random, "names", ["B.example", "a.example"], ["*.example"]),
+    ...maybe(random, "ocsp", "/a.ocsp"),
+  };
+}
+
+function randomListenerTls(random: Random, certificates: string[]): Form {
+  if (random.below(2) === 0) return maybe<unknown>(random, "redirect_https", true, 8443);
+  const tls = {
+    ...maybe(random, "min_version", "1.2", "1.3"),
+    ...maybe(random, "default_certificate", ...certificates),
+    ...maybe(random, "ticket_lifetime", "0s", "1h"),
+  };
+  return {
+    protocol: "https",
+    ...maybe<Form>(random, "tls", tls, { client_certificate: "optional", client_ca: "/ca" }),
+  };
+}
+
+function randomClusterTls(random: Random, certificates: string[]): Form {
+  const tls = { ...maybe(random, "certificate", ...certificates), ...maybe(random, "server_name", "a.example") };
+  return maybe<unknown>(random, "tls", tls, {}, "off", { verify: false });
+}
+
+function randomListeners(random: Random, certificates: string[]): Form {
   const ports = [80, 81, 82, 83, 84].sort(() => random.below(3) - 1);
   const listeners: Form = {};
   for (const name of ["a", "b", "c", "d"]) {
     if (random.below(3) === 0) continue;
     const port = random.below(6) === 0 ? 0 : ports.pop()!;
-    listeners[name] = { address: `127.0.0.1:${port}`, ...maybe(random, "backlog", 10, 20) };
+    const tls = randomListenerTls(random, certificates);
+    listeners[name] = { address: `127.0.0.1:${port}`, ...maybe(random, "backlog", 10, 20), ...tls };
   }
   return listeners;
 }
@@ -77,6 +108,7 @@ export function randomCluster(random: Random): Form {
   });
   return {
     backends,
+    ...maybe<unknown>(random, "tls", "off", { min_version: "1.3" }),
     ...maybe(random, "balance", "random", "round_robin"),
     ...maybe<Form>(random, "pool", { idle: 0 }, { connections: 5, idle_timeout: "90s" }),
     ...maybe<Form>(random, "timeouts", { connect: "5s" }, { response: "60s" }, { connect: "7s", response: "5m" }, {}),
@@ -99,7 +131,8 @@ function randomRoutes(random: Random, clusters: string[]): Form[] {
     const rule = randomRule(random);
     const { host = "*", path = "/*", methods = [], headers = {}, priority = 0 } = rule;
     const key = JSON.stringify([host, path, [...methods as string[]].sort(), headers, priority]);
-    rules.set(key, { ...rule, cluster: clusters[random.below(clusters.length)] });
+    const cluster = clusters[random.below(clusters.length)];
+    rules.set(key, { ...rule, cluster, ...maybe(random, "allow_misdirected", true, false) });
   }
   return [...rules.values()];
 }

@@ -18,6 +18,7 @@ const SMALLEST: State = {
   listeners: {},
   clusters: {},
   routes: [],
+  certificates: {},
   limits: {
     connections: 10_240,
     upstream_connections: 10_240,
@@ -86,17 +87,18 @@ Deno.test("loadState() gives the canonical form of everything", () => {
     sandbox: "off",
     control: { socket: "/tmp/a.sock", state_file: "/tmp/a.json", history: 5, watch: true, uids: [7, 1000] },
     trusted_proxies: ["10.0.0.0/8", "127.0.0.1/32", "fd00::/8"],
-    listeners: { web: { address: "[::]:0", protocol: "http", backlog: 10 } },
+    listeners: { web: { address: "[::]:0", protocol: "http", backlog: 10, redirect_https: false, tls: null } },
     clusters: {
       app: {
         backends: [{ address: "a.example:80", weight: 1 }, { address: "unix:/run/app.sock", weight: 256 }],
         balance: "random",
         pool: { connections: 0, idle: 0, idle_timeout: 90_000 },
         timeouts: { connect: 250, response: 1500 },
+        tls: null,
       },
     },
     routes: [
-      { host: "", path: "", methods: [], headers: {}, priority: 0, cluster: "app" },
+      { host: "", path: "", methods: [], headers: {}, priority: 0, cluster: "app", allow_misdirected: false },
       {
         host: "*.xn--bcher-kva.de",
         path: "/b/*",
@@ -104,6 +106,7 @@ Deno.test("loadState() gives the canonical form of everything", () => {
         headers: { "x-a": "", "x-b": "*" },
         priority: -5,
         cluster: "app",
+        allow_misdirected: false,
       },
     ],
     limits: { ...SMALLEST.limits, buffer_size: 32_768, body_bytes: 10_000_000, target_bytes: 1024 },

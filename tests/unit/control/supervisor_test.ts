@@ -2,7 +2,7 @@ import { backoffMs } from "../../../src/ts/control/slot.ts";
 import { sendSignal, SIGKILL } from "../../../src/ts/sys/process.ts";
 import { assert, assertEquals, assertMatch, assertRejects } from "../../support/assert.ts";
 import { eventually } from "../../support/proxy.ts";
-import { makeCluster, makeState } from "../../support/states.ts";
+import { makeCluster, makeState, makeListener } from "../../support/states.ts";
 import { type Answer, Bench } from "./bench.ts";
 
 /** How long until the slot serves with another process than `before`. */
@@ -73,7 +73,7 @@ Deno.test("Supervisor keeps serving the old state when the new one is refused", 
   const { supervisor } = bench;
   await bench.apply(makeState({ workers: 2 }));
   const before = [bench.pids(), supervisor.listeners.map((l) => l.address), supervisor.revision];
-  const more = { address: "127.0.0.1:0", protocol: "http", backlog: 64 } as const;
+  const more = makeListener("127.0.0.1:0");
   const bad: [Parameters<typeof makeState>[0], RegExp][] = [
     [{ answers: { "500": "refuse" }, listeners: { web: more, more } }, /the test: says so/],
     [{ answers: { "500": "refuse" }, user: "nobody" }, /a worker cannot serve this state: the test says so/],
@@ -129,7 +129,7 @@ Deno.test("Supervisor changes state and number of workers without failing a requ
 Deno.test("Supervisor opens new listeners, and closes removed ones", async () => {
   await using bench = new Bench();
   const { supervisor } = bench;
-  const listener = { address: "127.0.0.1:0", protocol: "http", backlog: 64 } as const;
+  const listener = makeListener("127.0.0.1:0");
   await bench.apply(makeState({ listeners: { a: listener } }));
   const a = supervisor.listeners[0]!.address;
   await bench.apply(makeState({ listeners: { a: listener, b: listener } }));
