@@ -8,7 +8,7 @@
 // llhttp imports our `wasm_on_*` callbacks and we import its parser, so that no callback crosses into JavaScript.
 // The same sources give the same bytes. Options: --quiet; --out FILE writes there instead; --if-stale builds only when a
 // source is newer than the result; --each also compiles every file as an entry of its own into dist/test/, since asc does
-// not look at what the entry's exports do not reach.
+// not look at what the entry's exports do not reach; --only FILE compiles that assembly file there and nothing else.
 
 import asc from "assemblyscript/asc";
 import { resolve } from "node:path";
@@ -154,15 +154,21 @@ async function build(): Promise<void> {
 
 /** Compiles each assembly file by itself, so that code which no export reaches is checked too. */
 async function compileEach(): Promise<void> {
-  await Deno.mkdir(`${root}dist/test`, { recursive: true });
-  for (const path of sources(`${root}assembly`)) {
-    const entry = path.slice(root.length);
-    await compile(entry, `dist/test/${entry.slice("assembly/".length).replaceAll("/", "_").replace(/\.ts$/, ".wasm")}`);
-  }
+  for (const path of sources(`${root}assembly`)) await compileAlone(path);
 }
 
-await Deno.mkdir(`${root}dist`, { recursive: true });
-if (!Deno.args.includes("--if-stale") || isStale()) {
+/** One at a time or all: what is there is always whole, since tests that run at once may read and build it. */
+async function compileAlone(path: string): Promise<void> {
+  const entry = path.slice(root.length);
+  const out = `dist/test/${entry.slice("assembly/".length).replaceAll("/", "_").replace(/\.ts$/, "")}`;
+  await compile(entry, `${out}.${Deno.pid}.wasm`);
+  await Deno.rename(`${root}${out}.${Deno.pid}.wasm`, `${root}${out}.wasm`);
+}
+
+await Deno.mkdir(`${root}dist/test`, { recursive: true });
+const only = option("--only");
+if (only) await compileAlone(only);
+else if (!Deno.args.includes("--if-stale") || isStale()) {
   await build();
   if (Deno.args.includes("--each")) await compileEach();
 }
