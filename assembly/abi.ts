@@ -2,7 +2,7 @@
 // TypeScript, so it holds untyped integer constants and nothing else. ABI_VERSION goes up with any change of meaning;
 // src/wasm refuses a module that answers with another number.
 
-export const ABI_VERSION = 1;
+export const ABI_VERSION = 3;
 
 // ---- sizes (bytes) ----
 
@@ -10,9 +10,12 @@ export const ABI_VERSION = 1;
 export const HEADER_ENTRY = 16;
 /**
  * Room before the bytes of a buffer: what a rewritten head may be longer than the head it came from. A blank for each of
- * 1000 fields, 470 bytes that the proxy adds (a host has up to 261), TAILROOM when a body makes room, and a size line.
+ * 1000 fields, 470 bytes that the proxy adds (a host has up to 261), IDENTITY_MAX of those about the client's certificate,
+ * TAILROOM when a body makes room, and a size line.
  */
-export const HEADROOM = 2048;
+export const HEADROOM = 2432;
+/** Fields about the certificate of a client, as a whole. */
+export const IDENTITY_MAX = 768;
 /** Room behind the bytes of a buffer: CRLF of a chunk, the last chunk, and an aligned end. */
 export const TAILROOM = 64;
 /** A connection's record; see assembly/memory.ts for the picture. */
@@ -46,6 +49,8 @@ export const BODY_LENGTH = 1;
 export const BODY_CHUNKED = 2;
 /** Until the connection closes; responses only. */
 export const BODY_CLOSE = 3;
+/** Until the stream ends, of unknown length; HTTP/2 only. */
+export const BODY_STREAM = 4;
 
 // ---- results of decoding chunks ----
 
@@ -81,6 +86,23 @@ export const R_HEADER_COUNT = 14;
 /** Framed output: first address and length. */
 export const R_OUT_AT = 15;
 export const R_OUT_LENGTH = 16;
+/** HTTP/2, from here on. The stream that an event is about. */
+export const R_STREAM_ID = 17;
+/** Index of the stream's record, or -1: none (yet), or the whole connection. */
+export const R_SLOT = 18;
+export const R_DATA_AT = 19;
+export const R_DATA_LENGTH = 20;
+/** 1: the peer has ended the stream with this. */
+export const R_END_STREAM = 21;
+/** H2_ code of EV_RESET, EV_GOAWAY, EV_STREAM_ERROR and EV_CONNECTION_ERROR. */
+export const R_ERROR_CODE = 22;
+export const R_LAST_STREAM = 23;
+/** Bytes that wait in the reply area. */
+export const R_REPLY_LENGTH = 24;
+/** ABUSE_ number, when a limit was exceeded; otherwise 0. */
+export const R_ABUSE = 25;
+/** Urgency (bits 0–2) and incremental (bit 3) of RFC 9218. */
+export const R_PRIORITY = 26;
 export const RESULT_WORDS = 32;
 
 // ---- R_FLAGS ----
@@ -106,6 +128,10 @@ export const F_CONTENT_LENGTH = 256;
 export const F_OPTIONS = 512;
 /** The target is an authority; a 2xx answer makes the connection a tunnel. */
 export const F_CONNECT = 1024;
+/** The message came in HTTP/2. */
+export const F_HTTP_2 = 2048;
+/** Extended CONNECT (RFC 8441) for WebSocket: carried on as a GET that asks for an upgrade, or as it is. */
+export const F_WEBSOCKET = 4096;
 
 // ---- flags of a record (bits of its `peerFlags`) ----
 
@@ -141,3 +167,107 @@ export const LOG_OFF = 0;
 export const LOG_COMMON = 1;
 export const LOG_COMBINED = 2;
 export const LOG_JSON = 3;
+
+// ---- HTTP/2: the connection's record (assembly/memory.ts has the picture) ----
+
+/** What is not a table; the replies lie behind it. */
+export const H2_STATE = 512;
+export const H2_REPLIES_AT = 512;
+export const H2_REPLIES = 1024;
+export const H2_ROLE_SERVER = 0;
+export const H2_ROLE_CLIENT = 1;
+export const H2_FRAME_HEADER = 9;
+
+// ---- HTTP/2: what h2Feed answers ----
+
+/** Everything has been looked at; a frame that has begun may not be whole. */
+export const EV_MORE = 0;
+/** The replies have to be sent before anything else is looked at. */
+export const EV_REPLIES = 1;
+/**
+ * A header block that begins a request (no slot yet) or an answer. h2Headers or h2Refuse comes next, as long as the bytes
+ * lie where they are; h2Feed says the same again until then.
+ */
+export const EV_HEADERS = 2;
+/** As EV_HEADERS, at the end of a message. */
+export const EV_TRAILERS = 3;
+export const EV_DATA = 4;
+/** The stream has ended, without data. */
+export const EV_END = 5;
+/** The peer has reset the stream; it is forgotten. */
+export const EV_RESET = 6;
+/** A window has become larger: that of a stream, or of the connection (slot -1). */
+export const EV_WINDOW = 7;
+/** The peer's settings have changed; windows may have, too. */
+export const EV_SETTINGS = 8;
+/** The peer has accepted our settings. */
+export const EV_SETTINGS_ACK = 9;
+export const EV_GOAWAY = 10;
+export const EV_PING_ACK = 11;
+/** The client wants another priority for a stream. */
+export const EV_PRIORITY = 12;
+/** A stream has failed by the peer's fault; RST_STREAM is in the replies, and the stream is forgotten. */
+export const EV_STREAM_ERROR = 13;
+/** The connection has failed by the peer's fault; GOAWAY is in the replies, and nothing more is looked at. */
+export const EV_CONNECTION_ERROR = 14;
+
+// ---- HTTP/2: what h2Headers answers besides HEAD_DONE and refusals (of a stream that lives) ----
+
+/** As EV_STREAM_ERROR: the message was malformed. */
+export const H2_STREAM_FAILED = -100;
+/** As EV_CONNECTION_ERROR. */
+export const H2_CONNECTION_FAILED = -101;
+
+// ---- error codes (RFC 9113 §7) ----
+
+export const H2_NO_ERROR = 0;
+export const H2_PROTOCOL_ERROR = 1;
+export const H2_INTERNAL_ERROR = 2;
+export const H2_FLOW_CONTROL_ERROR = 3;
+export const H2_SETTINGS_TIMEOUT = 4;
+export const H2_STREAM_CLOSED = 5;
+export const H2_FRAME_SIZE_ERROR = 6;
+export const H2_REFUSED_STREAM = 7;
+export const H2_CANCEL = 8;
+export const H2_COMPRESSION_ERROR = 9;
+export const H2_CONNECT_ERROR = 10;
+export const H2_ENHANCE_YOUR_CALM = 11;
+export const H2_INADEQUATE_SECURITY = 12;
+export const H2_HTTP_1_1_REQUIRED = 13;
+
+// ---- HTTP/2: profiles. i32 words at h2ProfileAt(number); read live, but for those of our settings ----
+
+export const H2_PROFILES = 64;
+export const H2_PROFILE_WORDS = 32;
+/** Words 1 … ABUSE_COUNT of a profile: how much of each is borne between two calls of h2Tick. */
+export const ABUSE_NONE = 0;
+/** Streams that the peer has reset (CVE-2023-44487). */
+export const ABUSE_RESETS = 1;
+/** Streams that we had to reset (CVE-2025-8671). */
+export const ABUSE_RESETS_CAUSED = 2;
+export const ABUSE_PINGS = 3;
+export const ABUSE_SETTINGS = 4;
+/** Frames without content that end nothing: DATA, HEADERS, CONTINUATION. */
+export const ABUSE_EMPTY_FRAMES = 5;
+/** Beyond two for each DATA frame that was sent. */
+export const ABUSE_WINDOW_UPDATES = 6;
+export const ABUSE_PRIORITIES = 7;
+/** CONTINUATION frames of one header block (CVE-2024-27316): not a rate. */
+export const ABUSE_CONTINUATIONS = 8;
+/** Streams beyond the announced limit. */
+export const ABUSE_REFUSED_STREAMS = 9;
+/** Frames that are ignored: of closed streams, and of unknown types. */
+export const ABUSE_IGNORED_FRAMES = 10;
+export const ABUSE_COUNT = 10;
+/** A header block that does not fit into a buffer; it has no limit of its own. */
+export const ABUSE_HEADER_BLOCK = 11;
+/** More entries in one SETTINGS frame than there is any use for. */
+export const ABUSE_SETTINGS_SIZE = 12;
+/** Our SETTINGS_MAX_CONCURRENT_STREAMS; at most what layout() was given. */
+export const P_STREAMS = 16;
+export const P_STREAM_WINDOW = 17;
+export const P_CONNECTION_WINDOW = 18;
+/** Our SETTINGS_MAX_HEADER_LIST_SIZE: more is 431. */
+export const P_HEADER_LIST = 19;
+/** 1: extended CONNECT is offered. */
+export const P_CONNECT_PROTOCOL = 20;

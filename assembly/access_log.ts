@@ -6,13 +6,14 @@
 //   combined:    …the same… B            B is ` "REFERER" "USER AGENT"`
 //   json:        {"time":…,"client":…,A,"status":…}
 
-import { F_HTTP_1_0, LOG_COMBINED, LOG_JSON, TEXT_LOG_TIME } from "./abi";
+import { F_HTTP_1_0, F_HTTP_2, LOG_COMBINED, LOG_JSON, TEXT_LOG_TIME } from "./abi";
 import { hexDigit, intern, put, putByte, putDecimal, putText } from "./bytes";
 import { logRecordBytes, Record, textAt, Header } from "./memory";
 import { K_REFERER, K_USER_AGENT } from "./http1/fields";
 
 const PROTOCOL_1_1 = intern(" HTTP/1.1");
 const PROTOCOL_1_0 = intern(" HTTP/1.0");
+const PROTOCOL_2 = intern(" HTTP/2.0");
 const QUOTE_QUOTE = intern('" "');
 const BLANK_QUOTE = intern(' "');
 const ADDRESS_TIME = intern(" - - [");
@@ -74,6 +75,11 @@ function putFieldValue(to: usize, record: Record, known: u8, limit: usize): usiz
   return json ? to : putText(to, DASH);
 }
 
+@inline
+function protocolOf(flags: u32): usize {
+  return flags & F_HTTP_1_0 ? PROTOCOL_1_0 : flags & F_HTTP_2 ? PROTOCOL_2 : PROTOCOL_1_1;
+}
+
 /** Keeps what the line will need of the request at hand. `methodLength` 0: no request could be read. */
 export function logBegin(
   record: u32,
@@ -101,14 +107,14 @@ export function logBegin(
     to = putEscaped(putText(to, J_TARGET), targetAt, targetLength, targetLimit - room);
     to = putEscaped(putText(to, J_HOST), hostAt, hostLength, targetLimit);
     to = putText(to, J_PROTOCOL);
-    to = put(to, (flags & F_HTTP_1_0 ? PROTOCOL_1_0 : PROTOCOL_1_1) + 3, 8);
+    to = put(to, protocolOf(flags) + 3, 8);
     to = putFieldValue(putText(to, J_REFERER), connection, K_REFERER, targetLimit + room);
     to = putFieldValue(putText(to, J_AGENT), connection, K_USER_AGENT, targetLimit + 2 * room);
     to = putByte(to, 0x22);
   } else {
     to = putByte(put(to, methodAt, min(methodLength, 32)), 0x20);
     to = putEscaped(to, targetAt, targetLength, targetLimit);
-    to = putText(to, flags & F_HTTP_1_0 ? PROTOCOL_1_0 : PROTOCOL_1_1);
+    to = putText(to, protocolOf(flags));
   }
   store<u32>(at, u32(to - start));
   const second = to;
@@ -124,8 +130,9 @@ export function logBegin(
 }
 
 /**
- * Writes one line at `to` and returns the address behind it: at most one log record and 512 bytes. `backend` and
- * `refusal` are texts (empty: none) that only the JSON format has.
+ * Writes one line at `to` and returns the address behind it: at most one log record and 1536 bytes. `backend` and
+ * `refusal` are texts (empty: none) that only the JSON format has, and so are the fields of the connection, `tls`, which
+ * begin with a comma.
  */
 export function logEnd(
   record: u32,
@@ -139,6 +146,8 @@ export function logEnd(
   backendLength: u32,
   refusalAt: u32,
   refusalLength: u32,
+  tlsAt: u32,
+  tlsLength: u32,
 ): u32 {
   const connection = changetype<Record>(usize(record));
   const timeAt = usize(textAt) + TEXT_LOG_TIME;
@@ -154,7 +163,7 @@ export function logEnd(
     end = putDecimal(putText(end, J_DURATION), durationMs);
     if (backendLength) end = putByte(put(putText(end, J_BACKEND), backendAt, backendLength), 0x22);
     if (refusalLength) end = putByte(put(putText(end, J_REFUSAL), refusalAt, refusalLength), 0x22);
-    end = putByte(end, 0x7d);
+    end = putByte(put(end, tlsAt, tlsLength), 0x7d);
   } else {
     end = put(end, connection.peerTextAt, connection.peerTextLength);
     end = put(putText(end, ADDRESS_TIME), timeAt + 4, load<u32>(timeAt));

@@ -32,6 +32,39 @@ export function put(to: usize, from: usize, length: u32): usize {
   return to + length;
 }
 
+/** Copies nothing but the bytes themselves, for places with others right behind them. The two must not overlap. */
+export function putExactly(to: usize, from: usize, length: u32): usize {
+  if (length >= 16) {
+    for (let i: u32 = 0; i + 16 <= length; i += 16) v128.store(to + i, v128.load(from + i));
+    v128.store(to + length - 16, v128.load(from + length - 16));
+  } else if (length >= 8) {
+    store<u64>(to, load<u64>(from));
+    store<u64>(to + length - 8, load<u64>(from + length - 8));
+  } else if (length >= 4) {
+    store<u32>(to, load<u32>(from));
+    store<u32>(to + length - 4, load<u32>(from + length - 4));
+  } else {
+    for (let i: u32 = 0; i < length; i++) store<u8>(to + i, load<u8>(from + i));
+  }
+  return to + length;
+}
+
+/** Whether two pieces of `length` bytes are the same; reads nothing else. */
+export function equals(a: usize, b: usize, length: u32): bool {
+  if (length >= 16) {
+    for (let i: u32 = 0; i + 16 <= length; i += 16) {
+      if (!i8x16.all_true(i8x16.eq(v128.load(a + i), v128.load(b + i)))) return false;
+    }
+    return i8x16.all_true(i8x16.eq(v128.load(a + length - 16), v128.load(b + length - 16)));
+  }
+  if (length >= 8) return load<u64>(a) == load<u64>(b) && load<u64>(a + length - 8) == load<u64>(b + length - 8);
+  if (length >= 4) return load<u32>(a) == load<u32>(b) && load<u32>(a + length - 4) == load<u32>(b + length - 4);
+  for (let i: u32 = 0; i < length; i++) {
+    if (load<u8>(a + i) != load<u8>(b + i)) return false;
+  }
+  return true;
+}
+
 @inline
 export function putText(to: usize, text: usize): usize {
   return put(to, text + 2, load<u16>(text));
@@ -72,6 +105,27 @@ export function hexLength(value: u32): u32 {
   return value == 0 ? 1 : (35 - clz(value)) >> 2;
 }
 
+/** Base64 (RFC 4648 §4) of `length` bytes. */
+export function putBase64(to: usize, from: usize, length: u32): usize {
+  for (let i: u32 = 0; i < length; i += 3) {
+    const left = length - i;
+    let bits = u32(load<u8>(from + i)) << 16;
+    if (left > 1) bits |= u32(load<u8>(from + i + 1)) << 8;
+    if (left > 2) bits |= u32(load<u8>(from + i + 2));
+    to = putByte(putByte(to, base64Digit(bits >> 18)), base64Digit(bits >> 12 & 63));
+    to = putByte(to, left > 1 ? base64Digit(bits >> 6 & 63) : 0x3d);
+    to = putByte(to, left > 2 ? base64Digit(bits & 63) : 0x3d);
+  }
+  return to;
+}
+
+function base64Digit(value: u32): u8 {
+  if (value < 26) return u8(0x41 + value);
+  if (value < 52) return u8(0x61 - 26 + value);
+  if (value < 62) return u8(0x30 - 52 + value);
+  return value == 62 ? 0x2b : 0x2f;
+}
+
 export function putHex(to: usize, value: u32): usize {
   const digits = hexLength(value);
   for (let i: u32 = 0; i < digits; i++) store<u8>(to + i, hexDigit((value >> ((digits - 1 - i) << 2)) & 15));
@@ -108,6 +162,9 @@ export const CLASS_TOKEN: u8 = 8;
 /** May stand in a request id that is believed: what is safe in logs and headers. */
 export const CLASS_ID: u8 = 16;
 
+/** May stand in a field name of HTTP/2: a token without capital letters (RFC 9113 §8.2.1). */
+export const CLASS_NAME: u8 = 32;
+
 const classes: usize = memory.data(256);
 
 @inline
@@ -129,6 +186,7 @@ function fillClasses(): void {
   addClass("0123456789abcdefABCDEF", CLASS_HEX);
   addClass(letters + "!#$%&'*+-.^_`|~", CLASS_TOKEN);
   addClass(letters + "-_.:+/=@", CLASS_ID);
+  addClass("abcdefghijklmnopqrstuvwxyz0123456789!#$%&'*+-.^_`|~", CLASS_NAME);
 }
 
 fillClasses();

@@ -11,14 +11,16 @@ import { beginHead, feedHead } from "./http1/head";
 import { allocateTemplates, errorPosition, provesLayout, resetRequest, resetResponse } from "./http1/llhttp";
 import * as request from "./http1/request";
 import * as response from "./http1/response";
+import * as h2 from "./http2/mod";
 import * as map from "./memory";
 import { Record } from "./memory";
+import { receiveHeaders } from "./translate/receive";
+import * as toH2 from "./translate/to_h2";
 
 export {
   wasm_on_body, wasm_on_header_field, wasm_on_header_value, wasm_on_headers_complete, wasm_on_message_begin,
   wasm_on_message_complete, wasm_on_status, wasm_on_url,
 } from "./http1/head";
-export { layout } from "./memory";
 export { logBegin, logEnd } from "./access_log";
 
 export function abiVersion(): i32 {
@@ -27,9 +29,29 @@ export function abiVersion(): i32 {
 
 const PROBE = intern("POST /probe HTTP/1.1\r\nContent-Length: 7\r\n\r\n");
 
+/** As layout() of memory.ts; `h2Records` connections of HTTP/2 (0: none), each of up to `h2Streams` streams. */
+export function layout(
+  records: u32,
+  logRecords: u32,
+  logBytes: u32,
+  buffers: u32,
+  bytesPerBuffer: u32,
+  headers: u32,
+  headerBytes: u32,
+  targetBytes: u32,
+  h2Records: u32,
+  h2Streams: u32,
+): f64 {
+  return map.layout(
+    records, logRecords, logBytes, buffers, bytesPerBuffer, headers, headerBytes, targetBytes, h2Records, h2Streams, h2.decoderBytes(),
+    h2.encoderBytes(),
+  );
+}
+
 /** Once, after layout() and the growth of memory. False: this llhttp is not the one whose layout we know. */
 export function start(): bool {
   if (!allocateTemplates()) return false;
+  if (map.h2RecordsAt) h2.beginProfiles();
   // the probe runs in the first record and buffer, which nobody uses yet
   const record = changetype<Record>(usize(map.recordsAt));
   resetRequest(map.recordsAt);
@@ -103,14 +125,21 @@ export function hasField(record: u32, nameAt: u32, nameLength: u32, valueAt: u32
   return request.hasField(changetype<Record>(usize(record)), nameAt, nameLength, valueAt, valueLength);
 }
 
-export function writeRequestHead(record: u32, port: u32, secure: bool, idAt: u32): u32 {
-  return request.writeRequestHead(changetype<Record>(usize(record)), port, secure, idAt);
+export function writeRequestHead(
+  record: u32,
+  port: u32,
+  secure: bool,
+  idAt: u32,
+  identityAt: u32,
+  identityLength: u32,
+): u32 {
+  return request.writeRequestHead(changetype<Record>(usize(record)), port, secure, idAt, identityAt, identityLength);
 }
 
 export { responseContentLength } from "./http1/response";
 
-export function writeResponseHead(record: u32, how: u32): u32 {
-  return response.writeResponseHead(changetype<Record>(usize(record)), how);
+export function writeResponseHead(record: u32, how: u32, transportAt: u32, transportLength: u32): u32 {
+  return response.writeResponseHead(changetype<Record>(usize(record)), how, transportAt, transportLength);
 }
 
 /** Puts the head that was written last, `length` bytes, so that it ends where `end` is. */
@@ -136,3 +165,128 @@ export function frameChunk(at: u32, length: u32, last: bool, record: u32): void 
 export function copy(to: u32, from: u32, length: u32): void {
   memory.copy(to, from, length);
 }
+
+// ---- HTTP/2 ----
+//
+// `h2`: address of a connection's record, from h2RecordsAt() on; `stream`: address of a stream's record, which is one of the
+// records that sockets have. Functions on a stream that has been forgotten do nothing.
+
+export function h2RecordsAt(): u32 { return map.h2RecordsAt; }
+export function h2RecordBytes(): u32 { return map.h2RecordBytes; }
+/** The words of a profile (P_ and ABUSE_). */
+export function h2ProfileAt(number: u32): u32 { return h2.profileAt(number); }
+
+@inline
+function session(at: u32): h2.Connection { return changetype<h2.Connection>(usize(at)); }
+@inline
+function recordAt(at: u32): Record { return changetype<Record>(usize(at)); }
+
+/** `role`: H2_ROLE_; `record`: of the socket, which tells who the peer is. Writes nothing. */
+export function h2Begin(at: u32, role: u32, profile: u32, record: u32): void {
+  h2.begin(session(at), u8(role), profile, record);
+}
+
+/** Writes what we send first; its length (80 at most). */
+export function h2Preface(at: u32, to: u32): u32 {
+  return u32(h2.putPreface(session(at), to) - to);
+}
+
+/** Looks at `length` bytes at `from`: an EV_. R_CONSUMED of them are done with; the rest comes again. */
+export function h2Feed(at: u32, from: u32, length: u32): i32 {
+  return h2.feed(session(at), from, length);
+}
+
+/**
+ * Takes the header block that EV_HEADERS or EV_TRAILERS told of, as long as it lies where h2Feed found it: HEAD_DONE and the
+ * result area as feedRequest or feedResponse fill it, a refusal (the stream lives), H2_STREAM_FAILED or
+ * H2_CONNECTION_FAILED. R_CONSUMED: how much of the input the block was. Up to TAILROOM bytes behind `room` may be written.
+ */
+export function h2Headers(at: u32, stream: u32, tableAt: u32, bytesAt: u32, room: u32): i32 {
+  return receiveHeaders(session(at), recordAt(stream), tableAt, bytesAt, room);
+}
+
+/** Refuses the stream that EV_HEADERS told of; HEAD_DONE or H2_CONNECTION_FAILED, and R_CONSUMED. */
+export function h2Refuse(at: u32): i32 {
+  return h2.refuseBlock(session(at));
+}
+
+/** Bytes of replies that wait at h2 + H2_REPLIES_AT. */
+export function h2Replies(at: u32): u32 { return session(at).replyLength; }
+/** The first `bytes` of them have been sent; how many wait now. */
+export function h2RepliesSent(at: u32, bytes: u32): u32 { return h2.repliesSent(session(at), bytes); }
+
+/** The peer may send so many bytes of a stream's body again. */
+export function h2Consumed(at: u32, stream: u32, bytes: u32): void { h2.consumed(session(at), recordAt(stream), bytes); }
+/** The same in two steps: they lie where they are counted against their stream alone; and they have been passed on. */
+export function h2Stored(at: u32, stream: u32, bytes: u32): void { h2.creditStored(session(at), recordAt(stream), bytes); }
+export function h2Passed(at: u32, stream: u32, bytes: u32): void { h2.creditPassed(session(at), recordAt(stream), bytes); }
+/** What all streams together may send now; below 0 after a change of settings. */
+export function h2Window(at: u32): i32 { return session(at).sendWindow; }
+/** Bytes that may be sent in one DATA frame now. */
+export function h2Sendable(at: u32, stream: u32): u32 { return h2.sendable(session(at), recordAt(stream)); }
+/** Writes the header of a DATA frame; H2_FRAME_HEADER, or 0: not allowed. */
+export function h2PutData(at: u32, stream: u32, to: u32, length: u32, end: bool): u32 {
+  return h2.putData(session(at), recordAt(stream), to, length, end);
+}
+
+/** Room that the functions below need where they write. */
+export function h2HeadBytesMax(): u32 { return toH2.headBytesMax(); }
+
+export function h2PutRequest(
+  at: u32,
+  stream: u32,
+  source: u32,
+  port: u32,
+  secure: bool,
+  idAt: u32,
+  identityAt: u32,
+  identityLength: u32,
+  scheme: bool,
+  end: bool,
+  to: u32,
+): u32 {
+  const from = recordAt(source);
+  return toH2.putRequest(session(at), recordAt(stream), from, port, secure, idAt, identityAt, identityLength, scheme, end, to);
+}
+
+export function h2PutResponse(
+  at: u32,
+  stream: u32,
+  source: u32,
+  how: u32,
+  transportAt: u32,
+  transportLength: u32,
+  end: bool,
+  to: u32,
+): u32 {
+  return toH2.putResponse(session(at), recordAt(stream), recordAt(source), how, transportAt, transportLength, end, to);
+}
+
+/** A head of the proxy's own: whole lines of HTTP/1 fields, names of up to 64 bytes. */
+export function h2PutLines(at: u32, stream: u32, status: u32, linesAt: u32, linesLength: u32, end: bool, to: u32): u32 {
+  return toH2.putLinesAsHead(session(at), recordAt(stream), status, linesAt, linesLength, end, to);
+}
+
+/** Whether h2PutTrailers would write any. */
+export function h2HasTrailers(source: u32): bool { return toH2.hasTrailers(recordAt(source)); }
+
+/** 0: none of them goes on, and DATA has to end the stream. */
+export function h2PutTrailers(at: u32, stream: u32, source: u32, to: u32): u32 {
+  return toH2.putTrailers(session(at), recordAt(stream), recordAt(source), to);
+}
+
+/** Client: how many streams may be opened now; and opens one: its id, or 0. Its request has to be put next. */
+export function h2Openable(at: u32): u32 { return h2.openable(session(at)); }
+export function h2Open(at: u32, stream: u32): u32 { return h2.openStream(session(at), recordAt(stream)); }
+
+/** RST_STREAM becomes a reply, when there is room for it; the stream is forgotten. */
+export function h2Reset(at: u32, stream: u32, code: u32): void { h2.resetStream(session(at), recordAt(stream), code); }
+/** The exchange is over; what the peer has not ended is reset with NO_ERROR (RFC 9113 §8.1). */
+export function h2EndStream(at: u32, stream: u32): void { h2.endStream(session(at), recordAt(stream)); }
+/** False: the replies have to be sent first. `last`: 2^31-1 to announce the end, or the last stream that was taken. */
+export function h2Goaway(at: u32, last: u32, code: u32): bool { return h2.sendGoaway(session(at), last, code); }
+/** The highest stream of the peer's that was seen. */
+export function h2LastStream(at: u32): u32 { return session(at).lastTheirs; }
+export function h2Ping(at: u32): bool { return h2.sendPing(session(at)); }
+/** Once a second: what was counted against the limits of the profile is forgotten. */
+export function h2Tick(at: u32): void { h2.tick(session(at)); }

@@ -11,6 +11,10 @@
 //             log lines              one batch
 //             records                RECORD bytes × (clients + upstreams)
 //             log records            logBytes × clients, only with an access log
+//             HTTP/2                 nothing of this without HTTP/2 connections:
+//               profiles             H2_PROFILE_WORDS × 4 × H2_PROFILES: limits and settings
+//               block scratch        header table | bytes | a decoder's own: blocks that only keep tables in step
+//               records              h2RecordBytes × HTTP/2 connections
 //             buffers                bufferStride × buffers:  header table | HEADROOM | bytes | TAILROOM
 //
 // A record, one for each socket:
@@ -25,9 +29,24 @@
 //       96  outAt       u32  where the next decoded byte goes
 //      100  peerFlags   u32                                  104  peerTextLength u32
 //      108  peerText  48 B  the peer's address
-//      156  … 192            unused
+//      156  streamId    u32  HTTP/2 stream, or 0             160  contentLeft  i64  of the body announced; -1: any
+//      168  sendWindow  i32  may go below 0 (RFC 9113 §6.9.2) 172  recvWindow  i32
+//      176  held        u32  of its body, with the caller    180  owed        u32  bytes to announce by WINDOW_UPDATE
+//      184  exchange    u32  F_ bits of the request          188  state        u8  row of http2/states.ts
+//      189  message      u8  head, body or over              190  priority     u8  urgency 0–2, incremental 3
+//      191  hasPriority  u8  a frame has said the priority
+//
+// A record of an HTTP/2 connection, drawn by http2/connection.ts up to H2_STATE:
+//
+//        0  state            windows, settings, the frame at hand, counts
+//      512  replies          H2_REPLIES bytes: frames that are owed to the peer
+//     1536  streams          h2StreamSlots × 8: id u32 | address of its record u32; h2StreamSlots ≥ 2 × streams
+//           decoder          dynamic table of what is received
+//           encoder          dynamic table of what is sent, with its index
 
-import { HEADER_ENTRY, HEADROOM, PEER_TEXT_MAX, RECORD, RESULT_WORDS, TAILROOM } from "./abi";
+import {
+  H2_PROFILE_WORDS, H2_PROFILES, H2_REPLIES, H2_REPLIES_AT, HEADER_ENTRY, HEADROOM, PEER_TEXT_MAX, RECORD, RESULT_WORDS, TAILROOM,
+} from "./abi";
 
 export const PAGE: u32 = 4096;
 export const SYSTEM_SCRATCH: u32 = 16384;
@@ -49,6 +68,16 @@ export let buffersAt: u32 = 0;
 export let bufferStride: u32 = 0;
 export let tableBytes: u32 = 0;
 
+export let h2ProfilesAt: u32 = 0;
+export let h2BlockScratchAt: u32 = 0;
+export let h2RecordsAt: u32 = 0;
+export let h2RecordBytes: u32 = 0;
+export let h2StreamsMax: u32 = 0;
+export let h2StreamSlots: u32 = 0;
+export let h2DecoderOffset: u32 = 0;
+export let h2EncoderOffset: u32 = 0;
+
+export let bufferBytes: u32 = 0;
 export let headersMax: u32 = 0;
 export let headerBytesMax: u32 = 0;
 export let targetBytesMax: u32 = 0;
@@ -64,11 +93,16 @@ export function layout(
   logRecords: u32,
   logBytes: u32,
   buffers: u32,
-  bufferBytes: u32,
+  bytesPerBuffer: u32,
   headers: u32,
   headerBytes: u32,
   targetBytes: u32,
+  h2Records: u32,
+  h2Streams: u32,
+  h2DecoderBytes: u32,
+  h2EncoderBytes: u32,
 ): f64 {
+  bufferBytes = bytesPerBuffer;
   headersMax = headers;
   headerBytesMax = headerBytes;
   targetBytesMax = targetBytes;
@@ -92,9 +126,26 @@ export function layout(
   at = alignUp(u64(recordsAt) + u64(records) * RECORD, PAGE);
   logRecordsAt = u32(at);
   at = alignUp(at + u64(logRecords) * logBytes, PAGE);
+  if (h2Records > 0) at = layoutH2(at, h2Records, h2Streams, h2DecoderBytes, h2EncoderBytes);
   buffersAt = u32(at);
   at += u64(buffers) * bufferStride;
   return at > 0x7fff0000 ? 0 : f64(at);
+}
+
+function layoutH2(from: u64, records: u32, streams: u32, decoderBytes: u32, encoderBytes: u32): u64 {
+  h2StreamsMax = streams;
+  h2StreamSlots = 8;
+  while (h2StreamSlots < 2 * streams) h2StreamSlots <<= 1;
+  h2DecoderOffset = H2_REPLIES_AT + H2_REPLIES + h2StreamSlots * 8;
+  h2EncoderOffset = u32(alignUp(h2DecoderOffset + decoderBytes, 64));
+  // with room behind for whole vectors to be stored past the end
+  h2RecordBytes = u32(alignUp(h2EncoderOffset + encoderBytes + 16, 64));
+  h2ProfilesAt = u32(from);
+  let at = alignUp(from + H2_PROFILES * H2_PROFILE_WORDS * 4, 64);
+  h2BlockScratchAt = u32(at);
+  at = alignUp(at + tableBytes + headerBytesMax + SCRATCH_SLACK + decoderBytes, PAGE);
+  h2RecordsAt = u32(at);
+  return alignUp(at + u64(records) * h2RecordBytes, PAGE);
 }
 
 // ---- the record's fields ----
@@ -114,7 +165,22 @@ const PEER_FLAGS: usize = 100;
 const PEER_TEXT_LENGTH: usize = 104;
 const PEER_TEXT: usize = 108;
 
-assert(PEER_TEXT + usize(PEER_TEXT_MAX) <= usize(RECORD));
+const STREAM_ID: usize = 156;
+const CONTENT_LEFT: usize = 160;
+const SEND_WINDOW: usize = 168;
+const RECV_WINDOW: usize = 172;
+const HELD: usize = 176;
+const OWED: usize = 180;
+const EXCHANGE: usize = 184;
+const STATE: usize = 188;
+const MESSAGE: usize = 189;
+const PRIORITY: usize = 190;
+const HAS_PRIORITY: usize = 191;
+/** What a stream takes over from the record of its connection: who the peer is. */
+const PEER_BYTES: usize = STREAM_ID - PEER_FLAGS;
+
+assert(PEER_TEXT + usize(PEER_TEXT_MAX) <= STREAM_ID);
+assert(HAS_PRIORITY < usize(RECORD));
 
 export const SPAN_NONE: u8 = 0;
 export const SPAN_NAME: u8 = 1;
@@ -158,6 +224,29 @@ export class Record {
   @inline get peerTextLength(): u32 { return load<u32>(changetype<usize>(this) + PEER_TEXT_LENGTH); }
   @inline set peerTextLength(value: u32) { store<u32>(changetype<usize>(this) + PEER_TEXT_LENGTH, value); }
   @inline get peerTextAt(): u32 { return u32(changetype<usize>(this) + PEER_TEXT); }
+  @inline get streamId(): u32 { return load<u32>(changetype<usize>(this) + STREAM_ID); }
+  @inline set streamId(value: u32) { store<u32>(changetype<usize>(this) + STREAM_ID, value); }
+  @inline get contentLeft(): i64 { return load<i64>(changetype<usize>(this) + CONTENT_LEFT); }
+  @inline set contentLeft(value: i64) { store<i64>(changetype<usize>(this) + CONTENT_LEFT, value); }
+  @inline get sendWindow(): i32 { return load<i32>(changetype<usize>(this) + SEND_WINDOW); }
+  @inline set sendWindow(value: i32) { store<i32>(changetype<usize>(this) + SEND_WINDOW, value); }
+  @inline get recvWindow(): i32 { return load<i32>(changetype<usize>(this) + RECV_WINDOW); }
+  @inline set recvWindow(value: i32) { store<i32>(changetype<usize>(this) + RECV_WINDOW, value); }
+  @inline get held(): u32 { return load<u32>(changetype<usize>(this) + HELD); }
+  @inline set held(value: u32) { store<u32>(changetype<usize>(this) + HELD, value); }
+  @inline get owed(): u32 { return load<u32>(changetype<usize>(this) + OWED); }
+  @inline set owed(value: u32) { store<u32>(changetype<usize>(this) + OWED, value); }
+  @inline get exchange(): u32 { return load<u32>(changetype<usize>(this) + EXCHANGE); }
+  @inline set exchange(value: u32) { store<u32>(changetype<usize>(this) + EXCHANGE, value); }
+  @inline get state(): u8 { return load<u8>(changetype<usize>(this) + STATE); }
+  @inline set state(value: u8) { store<u8>(changetype<usize>(this) + STATE, value); }
+  @inline get message(): u8 { return load<u8>(changetype<usize>(this) + MESSAGE); }
+  @inline set message(value: u8) { store<u8>(changetype<usize>(this) + MESSAGE, value); }
+  @inline get priority(): u8 { return load<u8>(changetype<usize>(this) + PRIORITY); }
+  @inline set priority(value: u8) { store<u8>(changetype<usize>(this) + PRIORITY, value); }
+  @inline get hasPriority(): bool { return load<u8>(changetype<usize>(this) + HAS_PRIORITY) != 0; }
+  @inline set hasPriority(value: bool) { store<u8>(changetype<usize>(this) + HAS_PRIORITY, u8(value)); }
+  @inline takePeer(from: Record): void { memory.copy(changetype<usize>(this) + PEER_FLAGS, changetype<usize>(from) + PEER_FLAGS, PEER_BYTES); }
   /** Header entry `index`; unchecked: index < headerCount. */
   @inline entry(index: u32): Header { return changetype<Header>(usize(this.tableAt + index * HEADER_ENTRY)); }
 }
@@ -175,6 +264,10 @@ export class Header {
 
 /** Entry flag: not passed on. */
 export const DROP: u8 = 1;
+/** Entry flag: every hop writes it as a literal that is never indexed (RFC 7541 §6.2.3). */
+export const NEVER_INDEXED: u8 = 2;
+/** Entry flag: the name begins with ":" (RFC 9113 §8.3); it is no field, and never written as one in HTTP/1. */
+export const PSEUDO: u8 = 4;
 
 @inline
 export function setResult(word: u32, value: u32): void {

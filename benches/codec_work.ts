@@ -70,6 +70,8 @@ function makeCore(): Core {
     headersMax: 100,
     headerBytesMax: 12288,
     targetBytesMax: 8192,
+    h2Connections: 0,
+    h2Streams: 0,
   });
 }
 
@@ -96,18 +98,18 @@ export function makeWork(): Work[] {
   let last: Message | null = null;
   const writeRequest = (message: Message) => {
     if (last !== message) parseRequest(last = message);
-    return codec.writeRequestHead(message.record, PORT, 0, idAt);
+    return codec.writeRequestHead(message.record, PORT, 0, idAt, 0, 0);
   };
   const writeResponse = () => {
     if (last !== response) parseResponse(last = response);
-    return codec.writeResponseHead(response.record, 0);
+    return codec.writeResponseHead(response.record, 0, 0, 0);
   };
   // what is written goes in front of a body, so it is put elsewhere here, where no message is
   const exchange = () => {
     const asked = parseRequest(browser);
-    codec.placeHead(pristineAt - 16, codec.writeRequestHead(browser.record, PORT, 0, idAt));
+    codec.placeHead(pristineAt - 16, codec.writeRequestHead(browser.record, PORT, 0, idAt, 0, 0));
     const answered = parseResponse(last = response);
-    codec.placeHead(pristineAt - 16, codec.writeResponseHead(response.record, 0));
+    codec.placeHead(pristineAt - 16, codec.writeResponseHead(response.record, 0, 0, 0));
     return asked + answered;
   };
   const decodeAndFrame = () => {
@@ -140,7 +142,7 @@ export function makeWork(): Work[] {
       hostAt,
       hostLength,
     );
-    return codec.logEnd(record, at, core.logBatchAt, format, STATUS, BODY_BYTES, 3, 0, 0, 0, 0) > core.logBatchAt
+    return codec.logEnd(record, at, core.logBatchAt, format, STATUS, BODY_BYTES, 3, 0, 0, 0, 0, 0, 0) > core.logBatchAt
       ? 1
       : 0;
   };

@@ -8,7 +8,7 @@ import {
 } from "../abi";
 import { hexLength, put, putByte, putCrlf, putHex } from "../bytes";
 import {
-  headerBytesMax, PHASE_BODY, PHASE_DONE, PHASE_TRAILERS, Record, setResult, SPAN_NONE, trailerScratchAt,
+  Header, headerBytesMax, PHASE_BODY, PHASE_DONE, PHASE_TRAILERS, Record, setResult, SPAN_NONE, trailerScratchAt,
 } from "../memory";
 import { K_DATE, K_OTHER, knownName } from "./fields";
 import { trimValue } from "./head";
@@ -73,15 +73,19 @@ export function frameChunk(at: u32, length: u32, last: bool, record: Record): vo
   setResult(R_OUT_LENGTH, u32(end - start));
 }
 
+/** RFC 9110 §6.5.1: what frames, routes or tells of the client has no place in a trailer. */
+export function isTrailer(header: Header): bool {
+  const known = knownName(header.nameAt, header.nameLength);
+  return known == K_OTHER || known == K_DATE;
+}
+
 /** Writes the trailer fields of `record` to their scratch; returns their length. */
 function writeTrailers(record: Record): u32 {
   let at = usize(trailerScratchAt);
   const count = record.headerCount;
   for (let i: u32 = 0; i < count; i++) {
     const header = record.entry(i);
-    // RFC 9110 §6.5.1: what frames, routes or tells of the client has no place in a trailer
-    const known = knownName(header.nameAt, header.nameLength);
-    if (known != K_OTHER && known != K_DATE) continue;
+    if (!isTrailer(header)) continue;
     trimValue(header);
     at = put(at, header.nameAt, header.nameLength);
     at = putByte(putByte(at, 0x3a), 0x20);

@@ -33,11 +33,15 @@ export const K_HTTP2_SETTINGS: u8 = 22;
 export const K_UNDERSCORE: u8 = 23;
 /** Any other name that begins with "X-Forwarded-": by custom it tells of the client too. */
 export const K_X_FORWARDED_OTHER: u8 = 24;
+/** Any name that begins with "X-Client-Cert-": it tells which certificate the client has shown. */
+export const K_X_CLIENT_CERT: u8 = 25;
+export const K_STRICT_TRANSPORT_SECURITY: u8 = 26;
 
 const X_FORWARDED = intern("x-forwarded-");
+const X_CLIENT_CERT = intern("x-client-cert-");
 
-/** 64 places of 8 bytes: name text u32 | known u8. Filled at start; two names in one place trap there. */
-const places: usize = memory.data(64 * 8);
+/** 128 places of 8 bytes: name text u32 | known u8. Filled at start; two names in one place trap there. */
+const places: usize = memory.data(128 * 8);
 
 /** Where the character stands that, with the length and the last one, tells all known names apart. */
 @inline
@@ -47,7 +51,7 @@ function keyIndex(length: u32): u32 {
 
 @inline
 function placeOf(length: u32, key: u8, last: u8): usize {
-  return places + ((length ^ (u32(key) << 2) ^ (u32(last) << 4)) & 63) * 8;
+  return places + ((length ^ (u32(key) << 2) ^ (u32(last) << 4)) & 127) * 8;
 }
 
 /** Lower case, and "-" for "_", so that spelling with "_" finds the same place. */
@@ -86,6 +90,7 @@ add("user-agent", K_USER_AGENT);
 add("referer", K_REFERER);
 add("via", K_VIA);
 add("http2-settings", K_HTTP2_SETTINGS);
+add("strict-transport-security", K_STRICT_TRANSPORT_SECURITY);
 
 /** The number of a field name, whatever its case. */
 export function knownName(at: usize, length: u32): u8 {
@@ -96,7 +101,7 @@ export function knownName(at: usize, length: u32): u8 {
     const spelling = compareName(at, text + 2, length);
     if (spelling != DIFFERENT) return spelling == SAME ? load<u8>(place, 4) : K_UNDERSCORE;
   }
-  return lower(load<u8>(at)) == 0x78 ? otherForwarded(at, length) : K_OTHER;
+  return lower(load<u8>(at)) == 0x78 ? otherOfClient(at, length) : K_OTHER;
 }
 
 const DIFFERENT: i32 = 0;
@@ -115,12 +120,18 @@ function compareName(at: usize, known: usize, length: u32): i32 {
   return result;
 }
 
-function otherForwarded(at: usize, length: u32): u8 {
-  const prefix = u32(load<u16>(X_FORWARDED));
+/** The families of names that tell of the client. */
+function otherOfClient(at: usize, length: u32): u8 {
+  const forwarded = ofFamily(at, length, X_FORWARDED, K_X_FORWARDED_OTHER);
+  return forwarded != K_OTHER ? forwarded : ofFamily(at, length, X_CLIENT_CERT, K_X_CLIENT_CERT);
+}
+
+function ofFamily(at: usize, length: u32, family: usize, known: u8): u8 {
+  const prefix = u32(load<u16>(family));
   if (length <= prefix) return K_OTHER;
-  const spelling = compareName(at, X_FORWARDED + 2, prefix);
+  const spelling = compareName(at, family + 2, prefix);
   if (spelling == DIFFERENT) return K_OTHER;
-  return spelling == SAME ? K_X_FORWARDED_OTHER : K_UNDERSCORE;
+  return spelling == SAME ? known : K_UNDERSCORE;
 }
 
 /** Fields that hold for one connection only (RFC 9110 §7.6.1) or that the proxy writes itself. */

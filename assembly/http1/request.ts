@@ -3,18 +3,18 @@
 // else may be parsed between them, since they share what collect() found.
 
 import {
-  BAD_REQUEST, BODY_CHUNKED, F_CONNECT, F_CONTENT_LENGTH, F_EXPECT_CONTINUE, F_HEAD, F_HTTP_1_0, F_IDEMPOTENT, F_KEEP_ALIVE,
-  F_KEEP_ALIVE_1_0, F_OPTIONS, F_UPGRADE, HEAD_DONE, PEER_TRUSTED, R_BODY_MODE, R_FLAGS, R_HEAD_END,
+  BAD_REQUEST, BODY_CHUNKED, BODY_LENGTH, BODY_NONE, BODY_STREAM, F_CONNECT, F_CONTENT_LENGTH, F_EXPECT_CONTINUE, F_HEAD, F_HTTP_1_0,
+  F_HTTP_2, F_IDEMPOTENT, F_KEEP_ALIVE, F_KEEP_ALIVE_1_0, F_OPTIONS, F_UPGRADE, F_WEBSOCKET, H2_STREAM_FAILED, HEAD_DONE, PEER_TRUSTED, R_BODY_MODE, R_FLAGS, R_HEAD_END,
   R_HEADER_COUNT, R_HOST_AT, R_HOST_LENGTH, R_METHOD_AT, R_METHOD_LENGTH, R_PATH_AT, R_PATH_LENGTH, R_TARGET_AT,
   R_TARGET_LENGTH, REQUEST_ID_BYTES, VERSION_NOT_SUPPORTED,
 } from "../abi";
 import {
   CLASS_HEX, CLASS_HOST, CLASS_ID, CLASS_TARGET, CLASS_TOKEN, equalsIgnoreCase, hexDigit, intern, isClass, put,
-  putByte, putCrlf, putDecimal, putText, textLength,
+  putBase64, putByte, putCrlf, putDecimal, putText, textLength,
 } from "../bytes";
 import { DROP, Header, headScratchAt, Record, setResult } from "../memory";
 import {
-  K_EXPECT, K_FORWARDED, K_HOST, K_OTHER, K_UPGRADE, K_X_FORWARDED_FOR, K_X_FORWARDED_HOST, K_X_FORWARDED_PORT,
+  K_EXPECT, K_FORWARDED, K_HOST, K_OTHER, K_UPGRADE, K_X_CLIENT_CERT, K_X_FORWARDED_FOR, K_X_FORWARDED_HOST, K_X_FORWARDED_PORT,
   K_X_FORWARDED_OTHER, K_X_FORWARDED_PROTO, K_X_REAL_IP, K_X_REQUEST_ID,
 } from "./fields";
 import {
@@ -25,13 +25,14 @@ import { isIpv6 } from "./ipv6";
 import { errorPosition, HTTP_1_0, HTTP_1_1, methodNumber } from "./llhttp";
 
 // llhttp's numbers of the methods that matter here
-const DELETE: u32 = 0;
-const GET: u32 = 1;
-const HEAD: u32 = 2;
-const PUT: u32 = 4;
-const CONNECT: u32 = 5;
-const OPTIONS: u32 = 6;
-const TRACE: u32 = 7;
+export const DELETE: u32 = 0;
+export const GET: u32 = 1;
+export const HEAD: u32 = 2;
+export const POST: u32 = 3;
+export const PUT: u32 = 4;
+export const CONNECT: u32 = 5;
+export const OPTIONS: u32 = 6;
+export const TRACE: u32 = 7;
 
 /** "HTTP/" as it lies in memory. */
 const HTTP_NAME: u64 = 0x2f50545448;
@@ -50,8 +51,12 @@ const FORWARDED_PROTO = intern("X-Forwarded-Proto: ");
 const FORWARDED_HOST = intern("X-Forwarded-Host: ");
 const FORWARDED_PORT = intern("X-Forwarded-Port: ");
 const REQUEST_ID = intern("X-Request-Id: ");
-const VIA_1_1 = intern("Via: 1.1 kakehi\r\n\r\n");
-const VIA_1_0 = intern("Via: 1.0 kakehi\r\n\r\n");
+const VIA_1_1 = intern("Via: 1.1 kakehi\r\n");
+const VIA_1_0 = intern("Via: 1.0 kakehi\r\n");
+const VIA_2 = intern("Via: 2.0 kakehi\r\n");
+const NO_CONTENT = intern("Content-Length: 0\r\n");
+const WEBSOCKET_KEY = intern("Upgrade: websocket\r\nSec-WebSocket-Key: ");
+const GET_TEXT = intern("GET");
 const ROOT = intern("/");
 const HTTP = intern("http");
 const HTTPS = intern("https");
@@ -82,9 +87,56 @@ export function finishRequest(record: Record): i32 {
   bodyMode = requestFraming((flags & F_HTTP_1_0) != 0);
   if (bodyMode < 0) return bodyMode;
   addFlags(method);
+  saysNoContent = false;
   fillResult(record);
   return HEAD_DONE;
 }
+
+/**
+ * The same for a head that came in HTTP/2 and whose fields are well-formed: `line`, `target` and `authority` (null: none) are
+ * the pseudo-header fields. `kind`: F_WEBSOCKET or 0; `ends`: no body follows. H2_STREAM_FAILED: malformed (RFC 9113 §8.1.1).
+ */
+export function finishFields(
+  record: Record,
+  method: u32,
+  line: Header,
+  target: Header,
+  authority: Header,
+  defaultPort: u32,
+  kind: u32,
+  ends: bool,
+): i32 {
+  flags = F_HTTP_2 | kind;
+  methodAt = kind ? GET_TEXT + 2 : usize(line.valueAt);
+  methodLength = kind ? textLength(GET_TEXT) : line.valueLength;
+  targetAt = target.valueAt;
+  targetLength = target.valueLength;
+  if (!collect(record) || hostCount > 1) return H2_STREAM_FAILED;
+  if (!useAuthority(authority, defaultPort)) return H2_STREAM_FAILED;
+  if (!isHost(hostAt, hostLength)) return BAD_REQUEST;
+  if (method == CONNECT && !kind ? !checkAuthority() : !isTarget(targetAt, targetLength)) return BAD_REQUEST;
+  if (ends && contentLength > 0) return H2_STREAM_FAILED;
+  bodyMode = ends || method == CONNECT || contentLength == 0 ? BODY_NONE : contentLength > 0 ? BODY_LENGTH : BODY_STREAM;
+  addFlags(kind ? GET : method);
+  if (kind) flags |= F_UPGRADE;
+  // what an HTTP/1.1 client would say of a request that usually has content (RFC 9110 §8.6)
+  saysNoContent = bodyMode == BODY_NONE && contentLength < 0 && (method == POST || method == PUT);
+  fillResult(record);
+  return HEAD_DONE;
+}
+
+/** RFC 9113 §8.3.1: :authority is what Host would say, and the two must not differ. */
+function useAuthority(authority: Header, defaultPort: u32): bool {
+  const from = changetype<usize>(authority) ? authority : hostEntry;
+  hostAt = changetype<usize>(authority) || hostCount ? usize(from.valueAt) : targetAt;
+  hostLength = changetype<usize>(authority) || hostCount ? from.valueLength : 0;
+  if (changetype<usize>(authority) == 0 || hostCount == 0) return true;
+  const bare = withoutPort(hostAt, hostLength, defaultPort);
+  return bare == withoutPort(hostEntry.valueAt, hostEntry.valueLength, defaultPort) && equalsIgnoreCase(hostAt, hostEntry.valueAt, bare);
+}
+
+/** Content-Length: 0 is written though it was not received. */
+let saysNoContent: bool = false;
 
 /** RFC 9112 §3: method SP target SP version CRLF, one blank each, at most one empty line before it (§2.2). */
 function checkRequestLine(record: Record): i32 {
@@ -256,24 +308,56 @@ export function requestContentLength(): f64 {
   return bodyMode == BODY_CHUNKED || contentLength < 0 ? 0 : contentLength;
 }
 
+/** The proxy itself says which certificate the client has shown: nobody else's word passes. */
+let identified: bool = false;
+
 /**
  * Writes the head for the backend to the head scratch and returns its length. `idAt`: REQUEST_ID_BYTES random bytes
- * for a request id. At most HEADROOM longer than what was received: host (twice), address, port, id and the names.
+ * for a request id. `identityAt`: whole fields about the client's certificate, IDENTITY_MAX bytes at most, or none. At
+ * most HEADROOM longer than what was received: host (twice), address, port, id, identity and the names.
  */
-export function writeRequestHead(record: Record, port: u32, secure: bool, idAt: u32): u32 {
+export function writeRequestHead(
+  record: Record,
+  port: u32,
+  secure: bool,
+  idAt: u32,
+  identityAt: u32,
+  identityLength: u32,
+): u32 {
+  identified = identityLength > 0;
   let to = put(headScratchAt, methodAt, methodLength);
-  to = putByte(to, 0x20);
-  if (!hasPath()) to = putByte(to, targetLength == 0 && flags & F_OPTIONS ? 0x2a : 0x2f);
-  to = put(to, targetAt, targetLength);
-  to = putText(to, VERSION_END);
+  to = putText(putTarget(putByte(to, 0x20)), VERSION_END);
   to = putCrlf(put(to, hostAt, hostLength));
   to = putFields(to, record);
-  if (bodyMode == BODY_CHUNKED) to = putText(to, CHUNKED_FIELD);
+  if (bodyMode == BODY_CHUNKED || bodyMode == BODY_STREAM) to = putText(to, CHUNKED_FIELD);
   if (flags & F_UPGRADE) to = putText(to, UPGRADE_FIELD);
+  if (flags & F_HTTP_2) to = putMissing(to, idAt);
+  to = putAdded(to, record, port, secure, idAt, identityAt, identityLength);
+  return u32(putCrlf(to) - headScratchAt);
+}
+
+/** What HTTP/1.1 needs to be told and HTTP/2 does not say. */
+function putMissing(to: usize, idAt: u32): usize {
+  if (saysNoContent) to = putText(to, NO_CONTENT);
+  if (flags & F_WEBSOCKET) to = putCrlf(putBase64(putText(to, WEBSOCKET_KEY), idAt, REQUEST_ID_BYTES));
+  return to;
+}
+
+/** Fields that the proxy itself adds to a request, each a line; the same to backends of either protocol. */
+@inline
+export function putAdded(
+  to: usize,
+  record: Record,
+  port: u32,
+  secure: bool,
+  idAt: u32,
+  identityAt: u32,
+  identityLength: u32,
+): usize {
   to = putForwarded(to, record, port, secure);
   to = putRequestId(to, record, idAt);
-  to = putText(to, flags & F_HTTP_1_0 ? VIA_1_0 : VIA_1_1);
-  return u32(to - headScratchAt);
+  to = put(to, identityAt, identityLength);
+  return putText(to, flags & F_HTTP_1_0 ? VIA_1_0 : flags & F_HTTP_2 ? VIA_2 : VIA_1_1);
 }
 
 /** The client's own fields, in their order and spelling. */
@@ -281,28 +365,60 @@ function putFields(to: usize, record: Record): usize {
   const count = record.headerCount;
   for (let i: u32 = 0; i < count; i++) {
     const header = record.entry(i);
-    const known = header.known;
-    if (known != K_OTHER) {
-      if (known == K_UPGRADE ? !(flags & F_UPGRADE) : (header.flags & DROP) != 0) continue;
-      if (known == K_HOST || (isForwarded(known) && !isKept(record, known))) continue;
-      if (known == K_EXPECT && flags & F_HTTP_1_0) continue;
-    } else if (header.flags & DROP) continue;
-    to = putField(to, header);
+    if (isPassed(record, header)) to = putField(to, header);
   }
   return to;
+}
+
+/** Before isPassed(): whether the proxy itself says who the client is. */
+@inline
+export function setIdentified(is: bool): void { identified = is; }
+
+/** Whether a field of the client goes on to the backend. */
+@inline
+export function isPassed(record: Record, header: Header): bool {
+  return header.known == K_OTHER ? (header.flags & DROP) == 0 : isKnownPassed(record, header);
+}
+
+@inline
+function isKnownPassed(record: Record, header: Header): bool {
+  const known = header.known;
+  if (known == K_UPGRADE ? !(flags & F_UPGRADE) : (header.flags & DROP) != 0) return false;
+  if (known == K_HOST || (isForwarded(known) && !isKept(record, known))) return false;
+  return known != K_EXPECT || !(flags & F_HTTP_1_0);
+}
+
+/** The message at hand, for those who write it in another form. */
+@inline
+export function requestFlags(): u32 { return flags; }
+@inline
+export function requestMethodAt(): usize { return methodAt; }
+@inline
+export function requestMethodLength(): u32 { return methodLength; }
+@inline
+export function requestHostAt(): usize { return hostAt; }
+@inline
+export function requestHostLength(): u32 { return hostLength; }
+
+/** The target as origin-form or asterisk-form (RFC 9112 §3.2). */
+@inline
+export function putTarget(to: usize): usize {
+  if (!hasPath()) to = putByte(to, targetLength == 0 && flags & F_OPTIONS ? 0x2a : 0x2f);
+  return put(to, targetAt, targetLength);
 }
 
 /** Fields that tell of the client. */
 @inline
 function isForwarded(known: u8): bool {
-  return (known >= K_X_FORWARDED_FOR && known <= K_X_REQUEST_ID) || known == K_X_FORWARDED_OTHER;
+  return (known >= K_X_FORWARDED_FOR && known <= K_X_REQUEST_ID) || known == K_X_FORWARDED_OTHER ||
+    known == K_X_CLIENT_CERT;
 }
 
 /** What putForwarded() does not write passes when the peer is trusted. */
 @inline
 function isKept(record: Record, known: u8): bool {
-  return (known == K_FORWARDED || known == K_X_REAL_IP || known == K_X_FORWARDED_OTHER) &&
-    (record.peerFlags & PEER_TRUSTED) != 0;
+  return (known == K_FORWARDED || known == K_X_REAL_IP || known == K_X_FORWARDED_OTHER ||
+    (known == K_X_CLIENT_CERT && !identified)) && (record.peerFlags & PEER_TRUSTED) != 0;
 }
 
 @inline

@@ -3,12 +3,12 @@
 // belong to one message, as in request.ts.
 
 import {
-  BAD_RESPONSE, BODY_CHUNKED, BODY_NONE, F_CONNECT, F_CONTENT_LENGTH, F_DATE, F_HEAD, F_HTTP_1_0, F_KEEP_ALIVE, F_UPGRADE, HEAD_DONE, R_BODY_MODE,
+  BAD_RESPONSE, BODY_CHUNKED, BODY_LENGTH, BODY_NONE, BODY_STREAM, F_CONNECT, F_CONTENT_LENGTH, F_DATE, F_HEAD, F_HTTP_1_0, F_HTTP_2, F_KEEP_ALIVE, F_UPGRADE, F_WEBSOCKET, H2_STREAM_FAILED, HEAD_DONE, R_BODY_MODE,
   R_FLAGS, R_HEAD_END, R_HEADER_COUNT, R_STATUS, TEXT_DATE, W_ADD_DATE, W_CHUNKED, W_CLOSE, W_KEEP_ALIVE, W_TUNNEL, W_UPGRADE,
 } from "../abi";
 import { intern, put, putByte, putCrlf, putDecimal, putText } from "../bytes";
-import { DROP, headScratchAt, Record, setResult, textAt } from "../memory";
-import { K_CONTENT_LENGTH, K_UPGRADE } from "./fields";
+import { DROP, Header, headScratchAt, Record, setResult, textAt } from "../memory";
+import { K_CONTENT_LENGTH, K_STRICT_TRANSPORT_SECURITY, K_UPGRADE } from "./fields";
 import {
   collect, contentLength, hasDate, hasTransferEncoding, hasUpgrade, responseFraming, saysClose, saysKeepAlive,
 } from "./framing";
@@ -58,6 +58,30 @@ export function finishResponse(record: Record, request: u32): i32 {
   return HEAD_DONE;
 }
 
+/**
+ * The same for a head that came in HTTP/2 and whose fields are well-formed. `ends`: no body follows. HEAD_DONE, or
+ * H2_STREAM_FAILED: malformed (RFC 9113 §8.1.1).
+ */
+export function finishFields(record: Record, statusGiven: u32, request: u32, ends: bool): i32 {
+  status = statusGiven;
+  record.targetAt = record.targetLength = 0;
+  if (!collect(record)) return H2_STREAM_FAILED;
+  const connected = (request & (F_CONNECT | F_WEBSOCKET)) != 0 && status >= 200 && status < 300;
+  const never = (request & F_HEAD) != 0 || status < 200 || status == 204 || status == 304;
+  if (ends && !never && contentLength > 0) return H2_STREAM_FAILED;
+  const none = connected || never || ends || contentLength == 0;
+  bodyMode = none ? BODY_NONE : contentLength > 0 ? BODY_LENGTH : BODY_STREAM;
+  let flags: u32 = F_HTTP_2 | F_KEEP_ALIVE;
+  if (connected) flags |= F_UPGRADE;
+  if (hasDate) flags |= F_DATE;
+  if (contentLength >= 0) flags |= F_CONTENT_LENGTH;
+  setResult(R_BODY_MODE, bodyMode);
+  setResult(R_FLAGS, flags);
+  setResult(R_STATUS, status);
+  setResult(R_HEADER_COUNT, record.headerCount);
+  return HEAD_DONE;
+}
+
 /** RFC 9112 §4: a reason of blanks, visible characters and obs-text, and CRLF. llhttp lets others pass, and CR CR. */
 function isStatusLine(record: Record): bool {
   let end = usize(record.headAt) + STATUS_LINE_BYTES;
@@ -75,20 +99,38 @@ export function responseContentLength(): f64 {
   return bodyMode == BODY_CHUNKED || contentLength < 0 ? 0 : contentLength;
 }
 
-/** Writes the head for the client, as the W_ bits say, to the head scratch; returns its length. */
-export function writeResponseHead(record: Record, how: u32): u32 {
+/** RFC 9110 §8.6: no Content-Length in 1xx and 204, nor (§9.3.6) in front of a tunnel. */
+@inline
+export function isWithoutLength(how: u32): bool {
+  return status < 200 || status == 204 || (how & (W_CHUNKED | W_TUNNEL)) != 0;
+}
+
+/** Whether a field of the backend goes on to the client. */
+@inline
+export function isPassed(header: Header, how: u32, withoutLength: bool, transportLength: u32): bool {
+  if (header.known == K_UPGRADE ? !(how & W_UPGRADE) : (header.flags & DROP) != 0) return false;
+  if (header.known == K_CONTENT_LENGTH && withoutLength) return false;
+  return header.known != K_STRICT_TRANSPORT_SECURITY || transportLength == 0;
+}
+
+@inline
+export function responseStatus(): u32 { return status; }
+
+/**
+ * Writes the head for the client, as the W_ bits say, to the head scratch; returns its length. `transportAt`: a whole
+ * Strict-Transport-Security field that takes the place of the backend's (clients read the first alone), or none.
+ */
+export function writeResponseHead(record: Record, how: u32, transportAt: u32, transportLength: u32): u32 {
   let to = putText(headScratchAt, STATUS_LINE);
   to = putByte(putDecimal(to, status), 0x20);
   to = putCrlf(put(to, record.targetAt, record.targetLength));
-  // RFC 9110 §8.6: no Content-Length in 1xx and 204, nor (§9.3.6) in front of a tunnel
-  const withoutLength = status < 200 || status == 204 || (how & (W_CHUNKED | W_TUNNEL)) != 0;
+  const withoutLength = isWithoutLength(how);
   const count = record.headerCount;
   for (let i: u32 = 0; i < count; i++) {
     const header = record.entry(i);
-    if (header.known == K_UPGRADE ? !(how & W_UPGRADE) : (header.flags & DROP) != 0) continue;
-    if (header.known == K_CONTENT_LENGTH && withoutLength) continue;
-    to = putField(to, header);
+    if (isPassed(header, how, withoutLength, transportLength)) to = putField(to, header);
   }
+  to = put(to, transportAt, transportLength);
   if (how & W_CHUNKED) to = putText(to, CHUNKED_FIELD);
   if (how & W_ADD_DATE) to = put(to, textAt + TEXT_DATE + 4, load<u32>(textAt + TEXT_DATE));
   if (how & W_CLOSE) to = putText(to, CLOSE_FIELD);

@@ -19,6 +19,9 @@ export interface CoreLimits {
   headersMax: number;
   headerBytesMax: number;
   targetBytesMax: number;
+  /** Connections that speak HTTP/2, of clients and to backends, and the streams that each may have. */
+  h2Connections: number;
+  h2Streams: number;
 }
 
 /** The functions of assembly/codec.ts; addresses and lengths in bytes. */
@@ -35,6 +38,8 @@ export interface CodecExports {
     headers: number,
     headerBytes: number,
     targetBytes: number,
+    h2Records: number,
+    h2Streams: number,
   ): number;
   start(): number;
   resultAt(): number;
@@ -55,13 +60,79 @@ export interface CodecExports {
   requestContentLength(): number;
   responseContentLength(): number;
   hasField(record: number, nameAt: number, nameLength: number, valueAt: number, valueLength: number): number;
-  writeRequestHead(record: number, port: number, secure: number, idAt: number): number;
-  writeResponseHead(record: number, how: number): number;
+  writeRequestHead(
+    record: number,
+    port: number,
+    secure: number,
+    idAt: number,
+    identityAt: number,
+    identityLength: number,
+  ): number;
+  writeResponseHead(record: number, how: number, transportAt: number, transportLength: number): number;
   placeHead(end: number, length: number): void;
   beginChunks(record: number): void;
   decodeChunks(record: number, at: number, length: number, tableAt: number): number;
   frameChunk(at: number, length: number, last: number, record: number): void;
   copy(to: number, from: number, length: number): void;
+  h2RecordsAt(): number;
+  h2RecordBytes(): number;
+  h2ProfileAt(number: number): number;
+  h2Begin(h2: number, role: number, profile: number, record: number): void;
+  h2Preface(h2: number, to: number): number;
+  h2Feed(h2: number, from: number, length: number): number;
+  h2Headers(h2: number, stream: number, tableAt: number, bytesAt: number, room: number): number;
+  h2Refuse(h2: number): number;
+  h2Replies(h2: number): number;
+  h2RepliesSent(h2: number, bytes: number): number;
+  h2Consumed(h2: number, stream: number, bytes: number): void;
+  h2Stored(h2: number, stream: number, bytes: number): void;
+  h2Passed(h2: number, stream: number, bytes: number): void;
+  h2Window(h2: number): number;
+  h2Sendable(h2: number, stream: number): number;
+  h2PutData(h2: number, stream: number, to: number, length: number, end: number): number;
+  h2HeadBytesMax(): number;
+  h2PutRequest(
+    h2: number,
+    stream: number,
+    source: number,
+    port: number,
+    secure: number,
+    idAt: number,
+    identityAt: number,
+    identityLength: number,
+    scheme: number,
+    end: number,
+    to: number,
+  ): number;
+  h2PutResponse(
+    h2: number,
+    stream: number,
+    source: number,
+    how: number,
+    transportAt: number,
+    transportLength: number,
+    end: number,
+    to: number,
+  ): number;
+  h2PutLines(
+    h2: number,
+    stream: number,
+    status: number,
+    linesAt: number,
+    linesLength: number,
+    end: number,
+    to: number,
+  ): number;
+  h2HasTrailers(source: number): number;
+  h2PutTrailers(h2: number, stream: number, source: number, to: number): number;
+  h2Openable(h2: number): number;
+  h2Open(h2: number, stream: number): number;
+  h2Reset(h2: number, stream: number, code: number): void;
+  h2EndStream(h2: number, stream: number): void;
+  h2Goaway(h2: number, last: number, code: number): number;
+  h2LastStream(h2: number): number;
+  h2Ping(h2: number): number;
+  h2Tick(h2: number): void;
   logBegin(
     record: number,
     at: number,
@@ -86,6 +157,8 @@ export interface CodecExports {
     backendLength: number,
     refusalAt: number,
     refusalLength: number,
+    tlsAt: number,
+    tlsLength: number,
   ): number;
 }
 
@@ -102,6 +175,8 @@ export class Core {
   readonly logBatchAt: number;
   readonly recordsAt: number;
   readonly logRecordsAt: number;
+  readonly h2RecordsAt: number;
+  readonly h2RecordBytes: number;
   readonly buffersAt: number;
   readonly bufferStride: number;
   /** From a buffer's first byte to where received bytes go: the header table and the headroom. */
@@ -117,6 +192,8 @@ export class Core {
     this.logBatchAt = codec.logBatchAt();
     this.recordsAt = codec.recordsAt();
     this.logRecordsAt = codec.logRecordsAt();
+    this.h2RecordsAt = codec.h2RecordsAt();
+    this.h2RecordBytes = codec.h2RecordBytes();
     this.buffersAt = codec.buffersAt();
     this.bufferStride = codec.bufferStride();
     this.bytesOffset = codec.tableBytes() + abi.HEADROOM;
@@ -142,7 +219,7 @@ export function instantiateCore(limits: CoreLimits, module = compileCore()): Cor
   }
   codec._initialize();
   const { records, logRecords, logRecordBytes, buffers, bufferBytes } = limits;
-  const { headersMax, headerBytesMax, targetBytesMax } = limits;
+  const { headersMax, headerBytesMax, targetBytesMax, h2Connections, h2Streams } = limits;
   const bytes = codec.layout(
     records,
     logRecords,
@@ -152,6 +229,8 @@ export function instantiateCore(limits: CoreLimits, module = compileCore()): Cor
     headersMax,
     headerBytesMax,
     targetBytesMax,
+    h2Connections,
+    h2Streams,
   );
   if (bytes === 0) {
     throw new Error("limits: connections, buffers and buffer_size need more than the 2 GiB that a worker can have");

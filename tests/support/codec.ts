@@ -21,6 +21,8 @@ export const LIMITS: CoreLimits = {
   headersMax: 100,
   headerBytesMax: 12288,
   targetBytesMax: 8192,
+  h2Connections: 0,
+  h2Streams: 0,
 };
 
 export const PORT = 8080;
@@ -152,7 +154,7 @@ export class CodecDriver {
     if (!this.#feedHead(input, cuts, (fresh) => codec.feedRequest(this.record, fresh))) return;
     this.contentLength = codec.requestContentLength();
     this.#beginBody();
-    const written = codec.writeRequestHead(this.record, PORT, 0, this.#idAt);
+    const written = codec.writeRequestHead(this.record, PORT, 0, this.#idAt, 0, 0);
     this.#source.reframed = this.bodyMode === abi.BODY_CHUNKED;
     this.#goOn(input, cuts, written);
   }
@@ -176,7 +178,7 @@ export class CodecDriver {
     if (final && (this.flags & abi.F_DATE) === 0) bits |= abi.W_ADD_DATE;
     if (this.status === 101) bits |= abi.W_UPGRADE;
     else if (this.flags & abi.F_UPGRADE) bits |= abi.W_TUNNEL;
-    this.#goOn(input, cuts, codec.writeResponseHead(this.record, bits));
+    this.#goOn(input, cuts, codec.writeResponseHead(this.record, bits, 0, 0));
     if (ends && this.code === abi.HEAD_DONE && this.fault === 0 && this.bodyMode === abi.BODY_CLOSE) this.#end();
   }
 

@@ -57,6 +57,8 @@ function logLine(format: number, request: string | Uint8Array, ending: Ending = 
     backend.length,
     textsAt + backend.length,
     refusal.length,
+    0,
+    0,
   );
   return toText(u8.slice(to, end));
 }

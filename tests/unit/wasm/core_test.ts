@@ -81,6 +81,24 @@ Deno.test("core's regions lie one behind the other, inside its memory", () => {
   }
 });
 
+Deno.test("core's HTTP/2 records lie between the log records and the buffers, and cost nothing when there are none", () => {
+  const limits = { ...LIMITS, h2Connections: 1000, h2Streams: 100 };
+  const { core } = new CodecDriver(limits);
+  const end = core.h2RecordsAt + limits.h2Connections * core.h2RecordBytes;
+  const logEnd = core.logRecordsAt + limits.logRecords * limits.logRecordBytes;
+  assert(
+    logEnd <= core.codec.h2ProfileAt(0) && core.codec.h2ProfileAt(abi.H2_PROFILES) < core.h2RecordsAt,
+    "the profiles overlap",
+  );
+  assert(end <= core.buffersAt && core.h2RecordsAt % 64 === 0, "the records overlap");
+  assert(core.h2RecordBytes < 16384, `${core.h2RecordBytes} bytes a connection`);
+  const without = new CodecDriver();
+  assertEquals([without.core.h2RecordsAt, core.buffersAt - without.core.buffersAt > 1000 * core.h2RecordBytes], [
+    0,
+    true,
+  ]);
+});
+
 Deno.test("core's memory never grows after its start", () => {
   const driver = new CodecDriver();
   const { memory } = driver.core.codec;
