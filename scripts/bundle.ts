@@ -11,7 +11,8 @@
 //
 // What the sources keep to: dynamic imports are literal, nothing but main.ts awaits at the top level or needs `import.meta` to
 // start, and no exported variable is assigned after its module has run. They see the function KAKEHI_CORE, which gives the
-// WebAssembly and is not declared when they run as a script.
+// WebAssembly and is not declared when they run as a script; and KAKEHI_OPENSSL, which gives the libraries that the binary
+// carries, or is undefined.
 
 import { basename } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -38,6 +39,8 @@ export interface Program {
   /** A function each, by their numbers. */
   chunks: string[];
   core: Uint8Array;
+  /** libcrypto and libssl to carry along; only a block has room for them. */
+  openssl?: readonly [Uint8Array, Uint8Array];
 }
 
 /** The sources of this project, the WebAssembly built. */
@@ -142,13 +145,18 @@ export function wholeModule({ entry, chunks, core }: Program): string {
   return `const kakehiChunks = [${chunks.map((chunk) => JSON.stringify(chunk)).join(",\n")}];
 const kakehiText = (chunk) => kakehiChunks[chunk];
 const KAKEHI_CORE = () => Uint8Array.fromBase64("${core.toBase64()}");
+const KAKEHI_OPENSSL = undefined;
 ${LOADER}${entry}`;
 }
 
-/** Chunks and WebAssembly one behind the other. */
-export function blockOf({ chunks, core }: Program): Uint8Array<ArrayBuffer> {
+/** Chunks, WebAssembly and libraries: they lie one behind the other. */
+function partsOf({ chunks, core, openssl }: Program): Uint8Array[] {
   const encoder = new TextEncoder();
-  const parts = [...chunks.map((chunk) => encoder.encode(chunk)), core];
+  return [...chunks.map((chunk) => encoder.encode(chunk)), core, ...openssl ?? []];
+}
+
+export function blockOf(program: Program): Uint8Array<ArrayBuffer> {
+  const parts = partsOf(program);
   const block = new Uint8Array(parts.reduce((size, part) => size + part.length, 0));
   let at = 0;
   for (const part of parts) {
@@ -159,9 +167,10 @@ export function blockOf({ chunks, core }: Program): Uint8Array<ArrayBuffer> {
 }
 
 /** The entry as a module that finds everything else in the file it runs from, where `blockOf` the program lies at `at`. */
-export function blockModule({ entry, chunks, core }: Program, at: number): string {
-  const encoder = new TextEncoder();
-  const sizes = [...chunks.map((chunk) => encoder.encode(chunk).length), core.length];
+export function blockModule(program: Program, at: number): string {
+  const { entry, chunks: { length: core }, openssl } = program;
+  const sizes = partsOf(program).map(({ length }) => length);
+  const libraries = openssl ? `() => [kakehiBytes(${core + 1}), kakehiBytes(${core + 2})]` : "undefined";
   return `const kakehiSizes = [${sizes}];
 function kakehiBytes(part) {
   const bytes = new Uint8Array(kakehiSizes[part]);
@@ -179,7 +188,8 @@ function kakehiBytes(part) {
   return bytes;
 }
 const kakehiText = (chunk) => new TextDecoder().decode(kakehiBytes(chunk));
-const KAKEHI_CORE = () => kakehiBytes(${chunks.length});
+const KAKEHI_CORE = () => kakehiBytes(${core});
+const KAKEHI_OPENSSL = ${libraries};
 ${LOADER}${entry}`;
 }
 

@@ -61,10 +61,11 @@ export const RULES: Record<string, Rule> = {
   },
   "assembly/access_log": { folders: ["assembly/http1", ...ASSEMBLY_BASE] },
   "assembly/address": { folders: ASSEMBLY_BASE },
-  "assembly/translate": { folders: ["assembly/http1", "assembly/http2", ...ASSEMBLY_BASE] },
+  // it writes fields with the encoder of the connection that http2 owns
+  "assembly/translate": { folders: ["assembly/http1", "assembly/http2", "assembly/hpack", ...ASSEMBLY_BASE] },
   "assembly/http2": { folders: ["assembly/hpack", ...ASSEMBLY_BASE] },
   "assembly/http1": { folders: ASSEMBLY_BASE },
-  "assembly/hpack": { folders: ASSEMBLY_BASE },
+  "assembly/hpack": { folders: ASSEMBLY_BASE, files: { "assembly/http1/fields.ts": "any" } },
   "assembly/bytes": { folders: ["assembly/memory", "assembly/abi"] },
   "assembly/memory": { folders: ["assembly/abi"] },
   "assembly/abi": { folders: [] },

@@ -27,7 +27,14 @@ interface Parts {
 }
 
 /** What a chunk's function is given: parameters in this order. */
-export const PARAMETERS = ["kakehiLoad", "kakehiImport", "kakehiLater", "kakehiBuiltin", "KAKEHI_CORE"];
+export const PARAMETERS = [
+  "kakehiLoad",
+  "kakehiImport",
+  "kakehiLater",
+  "kakehiBuiltin",
+  "KAKEHI_CORE",
+  "KAKEHI_OPENSSL",
+];
 
 /** The number of a chunk, by its name; throws where there is none. */
 type NumberOf = (name: string) => number;

@@ -2,7 +2,10 @@
 //
 // `deno compile` where its base executable can be had, else, on x86-64 Linux, the bundle inside Deno's own executable
 // (scripts/elf.ts). The result is started once before it takes its place: what cannot say its version is not a binary.
-// Options: --output FILE.
+//
+// With --with-openssl it carries the OpenSSL of this machine, for hosts that have none; there is room for that only behind
+// Deno's own executable.
+// Options: --output FILE, --with-openssl.
 
 import { parseArgs } from "node:util";
 import { dirname, resolve } from "node:path";
@@ -127,8 +130,25 @@ async function refusal(binary: string, version: string): Promise<string | undefi
   return success && said.includes(version) ? undefined : `\`version\` of the binary printed: ${said || "nothing"}`;
 }
 
-async function compile(output: string): Promise<void> {
-  const program = await bundle(await projectSources());
+const LIBRARIES = ["libcrypto.so.3", "libssl.so.3"] as const;
+
+/** The files from which the dynamic linker has just loaded the libraries. */
+async function hostOpenssl(): Promise<[Uint8Array, Uint8Array]> {
+  const opened = LIBRARIES.map((name) => Deno.dlopen(name, {}));
+  try {
+    const maps = await Deno.readTextFile("/proc/self/maps");
+    // behind the links of their names: libcrypto.so.3 may be libcrypto.so.3.0.7
+    const paths = LIBRARIES.map((name) => maps.match(new RegExp(`/\\S*/${name}\\S*$`, "m"))?.[0]);
+    if (paths.includes(undefined)) throw new Error(`where ${LIBRARIES.join(" and ")} were loaded from cannot be seen`);
+    return [await Deno.readFile(paths[0]!), await Deno.readFile(paths[1]!)];
+  } finally {
+    opened.forEach((library) => library.close());
+  }
+}
+
+async function compile(output: string, withOpenssl: boolean): Promise<void> {
+  const program: Program = await bundle(await projectSources());
+  if (withOpenssl) program.openssl = await hostOpenssl();
   const { version } = JSON.parse(await Deno.readTextFile(new URL("../deno.json", import.meta.url)));
   // Beside the result, so that the last step is a rename: a binary that runs is replaced, not written to.
   await Deno.mkdir(dirname(output), { recursive: true });
@@ -136,9 +156,10 @@ async function compile(output: string): Promise<void> {
   try {
     const draft = `${folder}/kakehi`;
     let method = "deno compile";
-    const reason = await denoCompile(program, draft) ?? await refusal(draft, version);
+    const reason = withOpenssl ? "" : await denoCompile(program, draft) ?? await refusal(draft, version);
     if (reason !== undefined) {
-      console.log(`deno compile is not possible here (${reason}); writing the bundle into Deno's own executable`);
+      const why = withOpenssl ? "OpenSSL goes along" : `deno compile is not possible here (${reason})`;
+      console.log(`${why}; writing the bundle into Deno's own executable`);
       method = "Deno's executable with the bundle inside";
       await elfCompile(program, draft);
       const failure = await refusal(draft, version);
@@ -156,8 +177,14 @@ async function compile(output: string): Promise<void> {
 
 if (import.meta.main) {
   try {
-    const { values } = parseArgs({ args: Deno.args, options: { output: { type: "string", default: "dist/kakehi" } } });
-    await compile(resolve(values.output));
+    const { values } = parseArgs({
+      args: Deno.args,
+      options: {
+        output: { type: "string", default: "dist/kakehi" },
+        "with-openssl": { type: "boolean", default: false },
+      },
+    });
+    await compile(resolve(values.output), values["with-openssl"]);
   } catch (error) {
     console.error(`compile: ${error instanceof Error ? error.message : error}`);
     Deno.exit(1);

@@ -3,6 +3,7 @@
 // back rest of a 64 KiB answer meets delayed acknowledgements on the loopback, 40 ms in everybody's p99. When nginx is
 // missing there is no comparison: a slower backend would hide what is to be seen.
 
+import type { Credentials } from "./proxies.ts";
 import type { Child, Stage } from "./stage.ts";
 import { freePort } from "./stage.ts";
 import { waitUntilServing } from "./serving.ts";
@@ -14,6 +15,7 @@ export interface Page {
 
 export interface Backend {
   port: number;
+  securePort: number;
   child: Child;
   /** About 100 bytes. */
   small: Page;
@@ -30,9 +32,15 @@ function noise(size: number): Uint8Array<ArrayBuffer> {
   return bytes;
 }
 
-export async function startBackend(stage: Stage, nginx: string): Promise<Backend> {
+/** With `credentials` it speaks TLS on a second port. */
+export async function startBackend(stage: Stage, nginx: string, credentials: Credentials | null): Promise<Backend> {
   const dir = stage.folder("backend");
-  const port = freePort();
+  const [port, securePort] = [freePort(), freePort()];
+  const secure = credentials && `
+    listen 127.0.0.1:${securePort} ssl backlog=4096;
+    ssl_certificate ${credentials.cert};
+    ssl_certificate_key ${credentials.key};
+    ssl_protocols TLSv1.2 TLSv1.3;`;
   // The name makes the answer this run's own: another server that took the port would be noticed.
   const text = `kakehi bench ${crypto.randomUUID()} `.padEnd(100, ".");
   const small = { path: "/", body: new TextEncoder().encode(text) };
@@ -57,7 +65,7 @@ http {
   open_file_cache max=16 inactive=1h;
   default_type text/plain;
   server {
-    listen 127.0.0.1:${port} backlog=4096;
+    listen 127.0.0.1:${port} backlog=4096;${secure ?? ""}
     root ${dir};
     location = / { return 200 "${text}"; }
     location /files/ { }
@@ -66,8 +74,8 @@ http {
 `,
   );
   const child = stage.spawn("backend", dir, nginx, ["-p", dir, "-e", `${dir}/error.log`, "-c", `${dir}/nginx.conf`]);
-  await waitUntilServing(child, port, small);
-  return { port, child, small, medium, large };
+  await waitUntilServing(child, { port, authority: null }, small);
+  return { port, securePort, child, small, medium, large };
 }
 
 /** nginx opens all its temporary directories when it starts: they must be ones it may write. */

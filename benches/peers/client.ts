@@ -8,25 +8,43 @@ export interface Answer {
   body: Uint8Array<ArrayBuffer>;
 }
 
+/** Where a server listens on the loopback. */
+export interface Place {
+  port: number;
+  /** PEM of whom its certificate is from; null when it speaks plainly. */
+  authority: string | null;
+}
+
+/** The name in the certificate of all proxies. */
+export const HOST = "localhost";
+
+/** A server that speaks plainly is called by its address, as ever. */
+export function originOf({ port, authority }: Place): string {
+  return authority === null ? `http://127.0.0.1:${port}` : `https://${HOST}:${port}`;
+}
+
 const READ_SIZE = 64 * 1024;
 
 export class Client {
-  #connection: Deno.TcpConn;
+  #connection: Deno.TcpConn | Deno.TlsConn;
   #readSize: number;
   /** What came after the last answer. */
   #rest: Uint8Array<ArrayBuffer> = new Uint8Array(0);
 
-  private constructor(connection: Deno.TcpConn, readSize: number) {
+  private constructor(connection: Deno.TcpConn | Deno.TlsConn, readSize: number) {
     this.#connection = connection;
     this.#readSize = readSize;
   }
 
-  static async connect(port: number, readSize = READ_SIZE): Promise<Client> {
-    return new Client(await Deno.connect({ hostname: "127.0.0.1", port }), readSize);
+  /** `authority`: by which a server with TLS is known; null speaks plainly. */
+  static async connect({ port, authority }: Place, readSize = READ_SIZE): Promise<Client> {
+    const connection = await Deno.connect({ hostname: "127.0.0.1", port });
+    if (authority === null) return new Client(connection, readSize);
+    return new Client(await Deno.startTls(connection, { hostname: HOST, caCerts: [authority] }), readSize);
   }
 
   async get(path: string, close = false): Promise<Answer> {
-    const text = `GET ${path} HTTP/1.1\r\nHost: localhost\r\n${close ? "Connection: close\r\n" : ""}\r\n`;
+    const text = `GET ${path} HTTP/1.1\r\nHost: ${HOST}\r\n${close ? "Connection: close\r\n" : ""}\r\n`;
     await this.#send(new TextEncoder().encode(text));
     return await this.#answer();
   }

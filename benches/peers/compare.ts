@@ -9,11 +9,15 @@ import { type Backend, startBackend } from "./backend.ts";
 import { type IdleCell, measureIdle } from "./idle.ts";
 import type { Options } from "./options.ts";
 import { cpuBetween, type CpuUse, memoryOf, type MemoryUse, processTree, sampleCpu } from "./proc.ts";
+import { originOf, type Place } from "./client.ts";
+import { makeCredentials, type Secrets } from "./credentials.ts";
+import { runH2load } from "./h2load.ts";
+import { runHandshakes } from "./handshakes.ts";
 import { findProxies, ONLY_BY_NAME, type Proxy, type ProxyName, type Site } from "./proxies.ts";
-import { idleConnections, type Load, LOADS, pageOf } from "./scenarios.ts";
+import { idleConnections, type Load, LOADS, pageOf, SECURE_IDLE_MAX } from "./scenarios.ts";
 import { checkServing, waitUntilServing } from "./serving.ts";
 import { type Child, ending, findProgram, freePort, said, sleep, type Stage } from "./stage.ts";
-import { runWrk } from "./wrk.ts";
+import { runWrk, type WrkResult } from "./wrk.ts";
 
 /** A moment for a proxy to close what the load generator left, on its own account. */
 const SETTLE_MS = 50;
@@ -25,6 +29,7 @@ const LOG_FLUSH_MS = 1_500;
 export interface Running {
   proxy: Proxy;
   site: Site;
+  place: Place;
   child: Child;
 }
 
@@ -33,6 +38,8 @@ export interface Bench {
   wrk: string;
   backend: Backend;
   options: Options;
+  /** For the scenarios with TLS; null when none is asked for. */
+  secrets: Secrets | null;
   note(line: string): void;
 }
 
@@ -43,8 +50,9 @@ export interface Visit {
   cpuSource: CpuUse["source"];
   requests: number;
   requestsPerSecond: number;
-  p50Micros: number;
-  p99Micros: number;
+  /** null where the load generator does not tell. */
+  p50Micros: number | null;
+  p99Micros: number | null;
 }
 
 export interface Cell {
@@ -71,6 +79,7 @@ export interface Comparison {
   missing: string[];
   loads: LoadResult[];
   idle: IdleResult | null;
+  secureIdle: IdleResult | null;
 }
 
 /** Runs all that the options ask for. Throws when there is nothing to compare with; a proxy's fault is in its cell. */
@@ -85,12 +94,26 @@ export async function comparePeers(stage: Stage, root: string, options: Options)
   const note = (line: string) => console.error(line);
   for (const line of found.missing) note(`skipped ${line}`);
 
-  const backend = await startBackend(stage, nginx);
-  const bench: Bench = { stage, wrk, backend, options, note };
   const asked = (name: string) => options.scenarios.length === 0 || options.scenarios.some((one) => one === name);
-  const loads = await runLoads(bench, proxies, LOADS.filter((load) => asked(load.name)));
-  const idle = asked("idle") ? await runIdle(bench, proxies) : null;
-  return { proxies, missing: found.missing, loads, idle };
+  const [secure, others] = parted(LOADS.filter((load) => asked(load.name)), (load: Load) => load.secure ?? false);
+  const [behind, plain] = parted(others, (load: Load) => load.secureBackend ?? false);
+  const isSecure = secure.length + behind.length > 0 || asked("tls-idle");
+  const secrets = isSecure ? await makeCredentials(stage) : null;
+  const backend = await startBackend(stage, nginx, secrets?.credentials ?? null);
+  const bench: Bench = { stage, wrk, backend, options, secrets, note };
+  const able = proxies.filter(({ secures }) => secures);
+  const loads = [
+    ...await runLoads(bench, proxies, plain, {}),
+    ...await runLoads(bench, able, secure, { secure: true }),
+    ...await runLoads(bench, able, behind, { secureBackend: true }),
+  ];
+  const idle = asked("idle") ? await runIdle(bench, proxies, false) : null;
+  const secureIdle = asked("tls-idle") ? await runIdle(bench, able, true) : null;
+  return { proxies, missing: found.missing, loads, idle, secureIdle };
+}
+
+function parted<T>(list: T[], belongs: (one: T) => boolean): [T[], T[]] {
+  return [list.filter(belongs), list.filter((one) => !belongs(one))];
 }
 
 function required(program: string, what: string): string {
@@ -101,21 +124,30 @@ function required(program: string, what: string): string {
   );
 }
 
+/** On which side of the proxy TLS is spoken. */
+export type Ways = Pick<Load, "secure" | "secureBackend">;
+
 /** Starts the proxy in a directory of its own and waits until it serves. */
-export async function startProxy(bench: Bench, proxy: Proxy): Promise<Running> {
+export async function startProxy(bench: Bench, proxy: Proxy, { secure, secureBackend }: Ways): Promise<Running> {
   const { stage, backend, options } = bench;
   const dir = stage.folder(proxy.name);
-  const site = { dir, port: freePort(), backendPort: backend.port, accessLog: options.accessLog };
+  const secrets = secure ? bench.secrets! : null;
+  const credentials = secrets?.credentials ?? null;
+  const behind = secureBackend
+    ? { backendPort: backend.securePort, backendAuthority: bench.secrets!.credentials.cert }
+    : { backendPort: backend.port, backendAuthority: null };
+  const site = { dir, port: freePort(), ...behind, accessLog: options.accessLog, credentials };
+  const place = { port: site.port, authority: secrets?.authority ?? null };
   const { path, args, ...where } = proxy.launch(site);
   const child = stage.spawn(proxy.name, dir, path, args, where);
-  await waitUntilServing(child, site.port, backend.small);
-  return { proxy, site, child };
+  await waitUntilServing(child, place, backend.small);
+  return { proxy, site, place, child };
 }
 
-async function runLoads(bench: Bench, proxies: Proxy[], loads: Load[]): Promise<LoadResult[]> {
+async function runLoads(bench: Bench, proxies: Proxy[], loads: Load[], ways: Ways): Promise<LoadResult[]> {
   if (loads.length === 0) return [];
   const running: Running[] = [];
-  for (const proxy of proxies) running.push(await startProxy(bench, proxy));
+  for (const proxy of proxies) running.push(await startProxy(bench, proxy, ways));
   const results: LoadResult[] = [];
   for (const load of loads) results.push(await runLoad(bench, running, load));
   await Promise.all(running.map(({ child }) => bench.stage.stop(child)));
@@ -139,7 +171,7 @@ async function runLoad(bench: Bench, running: Running[], load: Load): Promise<Lo
   };
 
   for (const one of running) {
-    await attempt(one, () => checkServing(one.site.port, pageOf(load, bench.backend), load.close));
+    await attempt(one, () => checkServing(one.place, pageOf(load, bench.backend), load.close));
     if (options.accessLog) emptyLog(one);
     if (options.warmup > 0) await attempt(one, async () => void await visit(bench, one, load, options.warmup));
   }
@@ -169,12 +201,14 @@ export function turned<T>(list: T[], by: number): T[] {
 
 async function visit(bench: Bench, one: Running, load: Load, seconds: number): Promise<Visit> {
   const before = sampleCpu(one.child.pid);
-  const url = `http://127.0.0.1:${one.site.port}${pageOf(load, bench.backend).path}`;
-  const wrk = await runWrk(bench.stage, bench.wrk, { url, connections: load.connections, seconds, close: load.close });
+  const result = load.handshakes
+    ? await runHandshakes(bench.stage, one.place, pageOf(load, bench.backend), load.connections, seconds)
+    : load.streams
+    ? await runH2load(bench.stage, one.place, pageOf(load, bench.backend), load.connections, load.streams, seconds)
+    : await runLoadOfWrk(bench, one.place, load, seconds);
   await sleep(SETTLE_MS);
   const cpu = cpuBetween(before, sampleCpu(one.child.pid));
-  if (wrk.errors.length > 0) throw new Error(`wrk counted errors: ${wrk.errors.join("; ")}`);
-  const { requests, requestsPerSecond, p50Micros, p99Micros } = wrk;
+  const { requests, requestsPerSecond, p50Micros, p99Micros } = result;
   return {
     cpuMicros: cpu.micros / requests,
     userMicros: cpu.userMicros / requests,
@@ -184,6 +218,14 @@ async function visit(bench: Bench, one: Running, load: Load, seconds: number): P
     p50Micros,
     p99Micros,
   };
+}
+
+async function runLoadOfWrk(bench: Bench, place: Place, load: Load, seconds: number): Promise<WrkResult> {
+  const { connections, close } = load;
+  const url = `${originOf(place)}${pageOf(load, bench.backend).path}`;
+  const result = await runWrk(bench.stage, bench.wrk, { url, connections, seconds, close });
+  if (result.errors.length > 0) throw new Error(`wrk counted errors: ${result.errors.join("; ")}`);
+  return result;
 }
 
 export function explain({ child }: Running, error: unknown): string {
@@ -208,15 +250,16 @@ function checkLog({ proxy, site }: Running, cell: Cell): Promise<void> {
   return Promise.reject(new Error(`its access log ${path} has ${size} bytes for ${requests} requests`));
 }
 
-async function runIdle(bench: Bench, proxies: Proxy[]): Promise<IdleResult> {
-  const connections = idleConnections(bench.options.idle);
-  if (connections < bench.options.idle) bench.note(`idle: ${connections} connections, as descriptors are short`);
+async function runIdle(bench: Bench, proxies: Proxy[], secure: boolean): Promise<IdleResult> {
+  const asked = secure ? Math.min(bench.options.idle, SECURE_IDLE_MAX) : bench.options.idle;
+  const connections = idleConnections(asked);
+  if (connections < asked) bench.note(`idle: ${connections} connections, as descriptors are short`);
   const result: IdleResult = { connections, cells: {} };
   for (const proxy of proxies) {
-    const cell = await measureIdle(bench, proxy, connections);
+    const cell = await measureIdle(bench, proxy, connections, secure);
     result.cells[proxy.name] = cell;
     const figure = cell.failure === null ? `${cell.bytesPerConnection} bytes a connection` : `FAILED: ${cell.failure}`;
-    bench.note(`idle: ${proxy.name} ${figure}`);
+    bench.note(`${secure ? "tls-idle" : "idle"}: ${proxy.name} ${figure}`);
   }
   return result;
 }

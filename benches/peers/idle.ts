@@ -4,6 +4,7 @@
 // kernel's own memory for the sockets is the same for all and not counted.
 
 import { type Bench, explain, type Running, startProxy } from "./compare.ts";
+import { originOf, type Place } from "./client.ts";
 import { leaves, memoryOf, processTree } from "./proc.ts";
 import type { Proxy } from "./proxies.ts";
 import { type Child, said, sleep } from "./stage.ts";
@@ -12,6 +13,8 @@ import { runWrk } from "./wrk.ts";
 const WARMUP_CONNECTIONS = 64;
 /** The least between a step and the reading of memory; as long as the warm-up, for collectors to have had their turn. */
 const SETTLE_MS_MIN = 200;
+/** OpenSSL leaves much behind that an allocator may give back when it is quiet. */
+const SECURE_SETTLE_MS = 3_000;
 const ANSWER_PATIENCE_MS = 60_000;
 
 export interface IdleCell {
@@ -23,13 +26,20 @@ export interface IdleCell {
   /** All processes with the connections open. */
   pssBytes: number;
   bytesPerConnection: number;
+  /** The same of all processes. */
+  allBytesPerConnection: number;
   /** Of the burst's requests, those not answered with 200, and why. */
   burstFailed: number;
   burstWhy: string;
   failure: string | null;
 }
 
-export async function measureIdle(bench: Bench, proxy: Proxy, connections: number): Promise<IdleCell> {
+export async function measureIdle(
+  bench: Bench,
+  proxy: Proxy,
+  connections: number,
+  secure: boolean,
+): Promise<IdleCell> {
   const cell: IdleCell = {
     beforeBytes: 0,
     idleBytes: 0,
@@ -37,6 +47,7 @@ export async function measureIdle(bench: Bench, proxy: Proxy, connections: numbe
     closedBytes: 0,
     pssBytes: 0,
     bytesPerConnection: 0,
+    allBytesPerConnection: 0,
     burstFailed: 0,
     burstWhy: "",
     failure: null,
@@ -44,13 +55,14 @@ export async function measureIdle(bench: Bench, proxy: Proxy, connections: numbe
   let running: Running | null = null;
   let client: Dialogue | null = null;
   try {
-    running = await startProxy(bench, proxy);
-    const url = `http://127.0.0.1:${running.site.port}${bench.backend.small.path}`;
+    running = await startProxy(bench, proxy, secure ? { secure } : {});
+    const url = `${originOf(running.place)}${bench.backend.small.path}`;
     const seconds = bench.options.warmup;
     const load = { url, connections: WARMUP_CONNECTIONS, seconds, close: false };
     if (seconds > 0) await runWrk(bench.stage, bench.wrk, load);
-    client = new Dialogue(bench, running.site.port);
-    await fill(cell, running, client, connections, Math.max(SETTLE_MS_MIN, seconds * 1_000));
+    client = new Dialogue(bench, running.place, secure);
+    const settleMs = Math.max(SETTLE_MS_MIN, seconds * 1_000, secure ? SECURE_SETTLE_MS : 0);
+    await fill(cell, running, client, connections, settleMs);
   } catch (error) {
     if (bench.stage.interrupted) throw error;
     cell.failure = running ? explain(running, error) : String(error);
@@ -67,16 +79,19 @@ async function fill(
   connections: number,
   settleMs: number,
 ): Promise<void> {
+  const allBytes = () => memoryOf(processTree(child.pid)).anonymousBytes;
   const workerBytes = async () => {
     await sleep(settleMs);
     return memoryOf(leaves(processTree(child.pid))).anonymousBytes;
   };
   cell.beforeBytes = await workerBytes();
+  const allBefore = allBytes();
   const opened = await client.say(`open ${connections}`);
   if (opened.failed > 0) throw new Error(`${opened.failed} of ${connections} connections failed: ${opened.why}`);
   cell.idleBytes = await workerBytes();
   cell.pssBytes = memoryOf(processTree(child.pid)).pssBytes;
   cell.bytesPerConnection = Math.round((cell.idleBytes - cell.beforeBytes) / connections);
+  cell.allBytesPerConnection = Math.round((allBytes() - allBefore) / connections);
   const burst = await client.say("burst");
   [cell.burstFailed, cell.burstWhy] = [burst.failed, burst.why];
   cell.afterBurstBytes = await workerBytes();
@@ -91,9 +106,10 @@ class Dialogue {
   #input: WritableStreamDefaultWriter<Uint8Array>;
   #output: ReadableStreamDefaultReader<string>;
 
-  constructor(bench: Bench, port: number) {
+  constructor(bench: Bench, { port }: Place, secure: boolean) {
     const script = new URL("./idle_client.ts", import.meta.url).pathname;
     const args = ["run", "-A", "--no-prompt", script, String(port), bench.backend.small.path];
+    if (secure) args.push(bench.secrets!.credentials.cert);
     this.#bench = bench;
     const dir = bench.stage.folder("idle-client");
     this.#child = bench.stage.spawn("idle client", dir, Deno.execPath(), args, { dialogue: true });

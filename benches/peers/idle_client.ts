@@ -2,7 +2,7 @@
 // with a line of JSON: `open COUNT` makes connections and one request on each, `burst` makes a request on all of them at
 // once, `close` closes them. It is a process of its own because a process may hold only so many descriptors.
 
-import { Client } from "./client.ts";
+import { Client, type Place } from "./client.ts";
 
 /** Connections made at a time, far below any backlog. */
 const OPENING = 64;
@@ -24,18 +24,19 @@ async function requestAll(clients: Client[], path: string, atOnce: number): Prom
   return result;
 }
 
-async function open(port: number, count: number): Promise<Client[]> {
+async function open(place: Place, count: number): Promise<Client[]> {
   const clients: Client[] = [];
   async function lane(): Promise<void> {
-    while (clients.length + OPENING <= count) clients.push(await Client.connect(port, READ_SIZE));
+    while (clients.length + OPENING <= count) clients.push(await Client.connect(place, READ_SIZE));
   }
   await Promise.all(Array.from({ length: OPENING }, lane));
-  while (clients.length < count) clients.push(await Client.connect(port, READ_SIZE));
+  while (clients.length < count) clients.push(await Client.connect(place, READ_SIZE));
   return clients;
 }
 
 if (import.meta.main) {
-  const [port = "", path = "/"] = Deno.args;
+  const [port = "", path = "/", cert] = Deno.args;
+  const place = { port: Number(port), authority: cert === undefined ? null : Deno.readTextFileSync(cert) };
   let clients: Client[] = [];
   const lines = Deno.stdin.readable.pipeThrough(new TextDecoderStream());
   for await (const line of lines) {
@@ -43,7 +44,7 @@ if (import.meta.main) {
     let result = { failed: 0, why: "" };
     try {
       if (verb === "open") {
-        clients = await open(Number(port), Number(count));
+        clients = await open(place, Number(count));
         result = await requestAll(clients, path, OPENING);
       } else if (verb === "burst") {
         result = await requestAll(clients, path, clients.length);

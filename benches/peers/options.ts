@@ -36,7 +36,8 @@ First the microbenches (benches/*_bench.ts), then the comparison with the proxie
                        ${SCENARIO_NAMES.join(", ")}
   --proxy NAME         only this one, likewise (${ONLY_BY_NAME} runs only so):
                        ${PROXY_NAMES.join(", ")}
-  --idle N             connections of the scenario idle (default 10000, less where descriptors are short)
+  --idle N             connections of the scenario idle (default 10000, less where descriptors are short), and of
+                       tls-idle (5000 at most)
   --access-log         all proxies write an access log
   --binary FILE        ours is this single binary, not the sources
   --parent DIR         another checkout of ours, compared as "parent"

@@ -1,10 +1,12 @@
 // The contenders: which are on this machine, how each is configured and started. All have one worker, keep up to 256 idle
 // connections to the backend, speak HTTP/1.1 to it, and tell it the client's address and a request id, as a user would
-// set them. Beyond that each is as it comes. Without an access log none writes a log; with one, each writes a line a
+// set them. Beyond that each is as it comes. With TLS all speak version 1.3 alone, X25519 first, with tickets and without a
+// session cache of their own. Without an access log none writes a log; with one, each writes a line a
 // request to a file in the way that costs it least and is usual for it.
 
 import { stringify } from "yaml";
 import { temporaryPaths } from "./backend.ts";
+import { HOST } from "./client.ts";
 import { findProgram } from "./stage.ts";
 
 export const PROXY_NAMES = [
@@ -13,6 +15,7 @@ export const PROXY_NAMES = [
   "haproxy-splice",
   "haproxy-splice-response",
   "caddy",
+  "nghttpx",
   "kakehi",
   "parent",
 ] as const;
@@ -29,7 +32,19 @@ export interface Site {
   dir: string;
   port: number;
   backendPort: number;
+  /** File with the certificate that the backend shows; null: it is spoken to plainly. */
+  backendAuthority: string | null;
   accessLog: boolean;
+  /** What it shows to clients; null speaks plainly. */
+  credentials: Credentials | null;
+}
+
+/** Files in PEM. */
+export interface Credentials {
+  cert: string;
+  key: string;
+  /** Both in one, as HAProxy wants it. */
+  both: string;
 }
 
 export interface Launch {
@@ -44,6 +59,8 @@ export interface Proxy {
   version: string;
   /** What it adds to requests, and what its access log is: for the reader of the figures. */
   does: string;
+  /** It can speak TLS with clients. */
+  secures: boolean;
   /** Where it writes its access log if asked to. */
   logPath(site: Site): string;
   /** Writes its configuration into the site and says how to start it. */
@@ -71,6 +88,7 @@ export function findProxies(options: OursOptions): { proxies: Proxy[]; missing: 
     "haproxy-splice": haproxySplice,
     "haproxy-splice-response": haproxySpliceResponse,
     caddy,
+    nghttpx,
   };
   for (const [name, make] of Object.entries(peers)) {
     const path = findProgram(name.split("-")[0]!);
@@ -111,8 +129,19 @@ function nginx(path: string): Proxy {
     version: versionOf(path, ["-v"]),
     does:
       "X-Forwarded-For, X-Forwarded-Proto, X-Request-Id; proxy_buffering as it comes; log: common, buffer=64k flush=1s",
+    secures: true,
     logPath: ({ dir }) => `${dir}/access.log`,
-    launch({ dir, port, backendPort, accessLog }) {
+    launch({ dir, port, backendPort, backendAuthority, accessLog, credentials }) {
+      const verified = backendAuthority && `
+      proxy_ssl_trusted_certificate ${backendAuthority};
+      proxy_ssl_verify on;
+      proxy_ssl_server_name on;
+      proxy_ssl_name ${HOST};`;
+      const secure = credentials && `
+    ssl_certificate ${credentials.cert};
+    ssl_certificate_key ${credentials.key};
+    ssl_protocols TLSv1.3;
+    ssl_session_cache off;`;
       Deno.writeTextFileSync(
         `${dir}/nginx.conf`,
         `
@@ -132,9 +161,9 @@ http {
     keepalive_requests 1000000000;
   }
   server {
-    listen 127.0.0.1:${port} backlog=4096;
+    listen 127.0.0.1:${port}${secure ? " ssl http2" : ""} backlog=4096;${secure ?? ""}
     location / {
-      proxy_pass http://backend;
+      proxy_pass ${verified ? "https" : "http"}://backend;${verified ?? ""}
       proxy_http_version 1.1;
       proxy_set_header Connection "";
       proxy_set_header Host $host;
@@ -168,9 +197,15 @@ function haproxyWith(name: ProxyName, path: string, extra: string): Proxy {
     name,
     version: versionOf(path, ["-v"]),
     does: `X-Forwarded-For, X-Forwarded-Proto, X-Request-Id${extra && "; " + extra}; log: common, a write a line`,
+    secures: true,
     // It logs to a descriptor, not to a file: its standard output is one.
     logPath: ({ dir }) => `${dir}/out`,
-    launch({ dir, port, backendPort, accessLog }) {
+    launch({ dir, port, backendPort, backendAuthority, accessLog, credentials }) {
+      const names = `sni str(${HOST}) verifyhost ${HOST}`;
+      const verified = backendAuthority ? ` ssl verify required ca-file ${backendAuthority} ${names}` : "";
+      const secure = credentials
+        ? ` ssl crt ${credentials.both} alpn h2,http/1.1 ssl-min-ver TLSv1.3 curves X25519:P-256`
+        : "";
       const log = `log stdout format raw local0 info\n  log-format '%ci - - [%trl] "%HM %HU %HV" %ST %B'`;
       Deno.writeTextFileSync(
         `${dir}/haproxy.cfg`,
@@ -180,6 +215,7 @@ global
   # More than the descriptors allow when all are busy, enough when most are idle.
   maxconn 12000
   no strict-limits
+  tune.ssl.cachesize 0
 defaults
   mode http
   ${accessLog ? log : ""}
@@ -189,18 +225,44 @@ defaults
   http-reuse always
   ${extra}
 frontend web
-  bind 127.0.0.1:${port} backlog 4096
+  bind 127.0.0.1:${port} backlog 4096${secure}
   maxconn 12000
   option forwardfor
-  http-request set-header X-Forwarded-Proto http
+  http-request set-header X-Forwarded-Proto ${secure ? "https" : "http"}
   unique-id-format %[uuid()]
   unique-id-header X-Request-Id
   default_backend app
 backend app
-  server app 127.0.0.1:${backendPort} pool-max-conn 256
+  server app 127.0.0.1:${backendPort} pool-max-conn 256${verified}
 `,
       );
       return { path, args: ["-db", "-f", `${dir}/haproxy.cfg`] };
+    },
+  };
+}
+
+function nghttpx(path: string): Proxy {
+  return {
+    name: "nghttpx",
+    version: versionOf(path, ["--version"]),
+    does: "X-Forwarded-For, -Proto, Via; log: as it comes, a write a line",
+    secures: true,
+    logPath: ({ dir }) => `${dir}/access.log`,
+    launch({ dir, port, backendPort, accessLog, credentials }) {
+      const args = [
+        "--workers=1",
+        `--frontend=127.0.0.1,${port}${credentials ? "" : ";no-tls"}`,
+        `--backend=127.0.0.1,${backendPort}`,
+        "--backlog=4096",
+        "--add-x-forwarded-for",
+        "--no-ocsp",
+        "--tls-min-proto-version=TLSv1.3",
+        `--accesslog-file=${accessLog ? `${dir}/access.log` : "/dev/null"}`,
+        `--errorlog-file=${dir}/error.log`,
+        `--pid-file=${dir}/pid`,
+        "--conf=/dev/null",
+      ];
+      return { path, args: credentials ? [...args, credentials.key, credentials.cert] : args };
     },
   };
 }
@@ -210,8 +272,9 @@ function caddy(path: string): Proxy {
     name: "caddy",
     version: versionOf(path, ["version"]),
     does: "X-Forwarded-For, -Proto, -Host, X-Request-Id; GOMAXPROCS=1; log: JSON, as it has no common format",
+    secures: true,
     logPath: ({ dir }) => `${dir}/access.log`,
-    launch({ dir, port, backendPort, accessLog }) {
+    launch({ dir, port, backendPort, backendAuthority, accessLog, credentials }) {
       const logs = {
         default: { level: "ERROR", exclude: ["http.log.access"] },
         ...(accessLog
@@ -230,6 +293,7 @@ function caddy(path: string): Proxy {
         transport: {
           protocol: "http",
           compression: false,
+          ...(backendAuthority ? { tls: { root_ca_pem_files: [backendAuthority], server_name: HOST } } : {}),
           keep_alive: { max_idle_conns: 256, max_idle_conns_per_host: 256 },
         },
       };
@@ -238,11 +302,14 @@ function caddy(path: string): Proxy {
         automatic_https: { disable: true },
         routes: [{ handle: [handler] }],
         ...(accessLog ? { logs: {} } : {}),
+        ...(credentials ? { tls_connection_policies: [{ protocol_min: "tls1.3" }], protocols: ["h1", "h2"] } : {}),
       };
+      const tls = credentials &&
+        { certificates: { load_files: [{ certificate: credentials.cert, key: credentials.key }] } };
       const config = {
         admin: { disabled: true, config: { persist: false } },
         logging: { logs },
-        apps: { http: { servers: { web: server } } },
+        apps: { http: { servers: { web: server } }, ...(tls ? { tls } : {}) },
       };
       Deno.writeTextFileSync(`${dir}/caddy.json`, JSON.stringify(config));
       const env = { GOMAXPROCS: "1", HOME: dir, XDG_CONFIG_HOME: dir, XDG_DATA_HOME: dir };
@@ -262,14 +329,24 @@ function ours(
     name,
     version: versionOf(path, [...args, "version"], cwd),
     does: "X-Forwarded-For, -Proto, -Host, -Port, X-Request-Id, Via; all limits and timeouts; log: common",
+    secures: name === "kakehi" || exists(`${cwd}/src/ts/sys/openssl.ts`),
     logPath: ({ dir }) => `${dir}/access.log`,
-    launch({ dir, port, backendPort, accessLog }) {
+    launch({ dir, port, backendPort, backendAuthority, accessLog, credentials }) {
+      const address = `127.0.0.1:${port}`;
+      const tls = { min_version: "1.3", default_certificate: "bench" };
       const config = {
         workers: 1,
         control: { socket: `${dir}/socket` },
-        listeners: { web: { address: `127.0.0.1:${port}`, protocol: "http" } },
-        clusters: { app: { backends: [`127.0.0.1:${backendPort}`], pool: { idle: 256 } } },
+        listeners: { web: credentials ? { address, protocol: "https", tls } : { address, protocol: "http" } },
+        clusters: {
+          app: {
+            backends: [`127.0.0.1:${backendPort}`],
+            pool: { idle: 256 },
+            ...(backendAuthority ? { tls: { ca: backendAuthority, server_name: HOST } } : {}),
+          },
+        },
         routes: [{ path: "/*", cluster: "app" }],
+        ...(credentials ? { certificates: [{ name: "bench", cert: credentials.cert, key: credentials.key }] } : {}),
         ...(accessLog ? { access_log: { path: `${dir}/access.log`, format: "common" } } : {}),
       };
       Deno.writeTextFileSync(`${dir}/kakehi.yaml`, stringify(merge(config, extra)));

@@ -1,7 +1,7 @@
 // What the comparison shows: tables for the terminal, and everything as JSON. The figure of a cell is the median of the
 // rounds; the best round stands beside it for CPU time, because other work on the machine can only add to it.
 
-import type { Cell, Comparison, LoadResult } from "./compare.ts";
+import type { Cell, Comparison, IdleResult, LoadResult } from "./compare.ts";
 import type { Options } from "./options.ts";
 import type { ProxyName } from "./proxies.ts";
 
@@ -51,15 +51,16 @@ function cpuOf(cell: Cell | undefined): Spread | null {
   return spread(cell.visits.map((visit) => visit.cpuMicros));
 }
 
-export function failuresOf({ loads, idle }: Comparison): string[] {
+export function failuresOf({ loads, idle, secureIdle }: Comparison): string[] {
   const inLoads = loads.flatMap(({ name, cells }) =>
     Object.entries(cells).filter(([, cell]) => cell.failure !== null).map(([proxy, cell]) =>
       `${name}, ${proxy}: ${cell.failure}`
     )
   );
-  const inIdle = Object.entries(idle?.cells ?? {}).filter(([, cell]) => cell.failure !== null)
-    .map(([proxy, cell]) => `idle, ${proxy}: ${cell.failure}`);
-  return [...inLoads, ...inIdle];
+  const inIdle = (name: string, result: IdleResult | null) =>
+    Object.entries(result?.cells ?? {}).filter(([, cell]) => cell.failure !== null)
+      .map(([proxy, cell]) => `${name}, ${proxy}: ${cell.failure}`);
+  return [...inLoads, ...inIdle("idle", idle), ...inIdle("tls-idle", secureIdle)];
 }
 
 /** Rows of equal length as a table that is aligned as text and valid as Markdown; the first column to the left. */
@@ -73,7 +74,7 @@ export function table(rows: string[][]): string {
 }
 
 export function report(comparison: Comparison, options: Options): string {
-  const { proxies, missing, loads, idle } = comparison;
+  const { proxies, missing, loads, idle, secureIdle } = comparison;
   const parts: string[] = [];
   const names = proxies.map(({ name }) => name);
   const perCell = (title: string, show: (cell: Cell) => string) => {
@@ -91,17 +92,18 @@ export function report(comparison: Comparison, options: Options): string {
   );
   if (loads.length > 0) {
     parts.push(cpuTable(loads, names));
-    perCell("Requests per second", (cell) => median(cell, "requestsPerSecond").toFixed(0));
+    perCell("Requests per second", (cell) => median(cell, "requestsPerSecond")!.toFixed(0));
     perCell(
       "Latency in ms, p50 / p99",
-      (cell) => `${millis(median(cell, "p50Micros"))} / ${millis(median(cell, "p99Micros"))}`,
+      (cell) => `${millisOf(cell, "p50Micros")} / ${millisOf(cell, "p99Micros")}`,
     );
     perCell(
       "Memory in MiB, PSS / RSS",
       ({ memory }) => memory ? `${mib(memory.pssBytes)} / ${mib(memory.rssBytes)}` : "-",
     );
   }
-  if (idle) parts.push(idleTable(idle, names));
+  if (idle) parts.push(idleTable("idle keep-alive connections", idle, names));
+  if (secureIdle) parts.push(idleTable("idle connections with TLS", secureIdle, names));
   const failures = failuresOf(comparison);
   if (failures.length > 0) parts.push(`FAILED\n\n${failures.join("\n")}`);
   return parts.join("\n\n");
@@ -132,19 +134,20 @@ function cpuText(cell: Cell): string {
   return `${median.toFixed(digits)} (${best.toFixed(digits)})`;
 }
 
-function idleTable({ connections, cells }: NonNullable<Comparison["idle"]>, names: ProxyName[]): string {
+function idleTable(what: string, { connections, cells }: IdleResult, names: ProxyName[]): string {
   const rows = names.map((name) => {
     const cell = cells[name];
-    if (!cell || cell.failure !== null) return [name, ...Array(6).fill(cell ? "FAILED" : "-")];
+    if (!cell || cell.failure !== null) return [name, ...Array(7).fill(cell ? "FAILED" : "-")];
     return [
       name,
       String(cell.bytesPerConnection),
+      String(cell.allBytesPerConnection),
       ...[cell.beforeBytes, cell.idleBytes, cell.afterBurstBytes, cell.closedBytes].map(mib),
       cell.burstFailed === 0 ? "all" : `${connections - cell.burstFailed} of ${connections}`,
     ];
   });
-  const head = ["proxy", "bytes each", "before", "idle", "after burst", "closed", "burst answered"];
-  return `${connections} idle keep-alive connections, private memory of the worker in MiB\n\n${table([head, ...rows])}`;
+  const head = ["proxy", "bytes each", "in all processes", "before", "idle", "after burst", "closed", "burst answered"];
+  return `${connections} ${what}, private memory of the worker in MiB\n\n${table([head, ...rows])}`;
 }
 
 function shown(cell: Cell | undefined, show: (cell: Cell) => string): string {
@@ -152,12 +155,16 @@ function shown(cell: Cell | undefined, show: (cell: Cell) => string): string {
   return cell.failure !== null ? "FAILED" : cell.visits.length === 0 ? "-" : show(cell);
 }
 
-function median(cell: Cell, key: "requestsPerSecond" | "p50Micros" | "p99Micros"): number {
-  return spread(cell.visits.map((visit) => visit[key])).median;
+type Latency = "p50Micros" | "p99Micros";
+
+function median(cell: Cell, key: "requestsPerSecond" | Latency): number | null {
+  const values = cell.visits.map((visit) => visit[key]).filter((value) => value !== null);
+  return values.length === 0 ? null : spread(values).median;
 }
 
-function millis(micros: number): string {
-  return (micros / 1_000).toPrecision(3);
+function millisOf(cell: Cell, key: Latency): string {
+  const micros = median(cell, key);
+  return micros === null ? "-" : (micros / 1_000).toPrecision(3);
 }
 
 function mib(bytes: number): string {
@@ -166,13 +173,13 @@ function mib(bytes: number): string {
 
 /** Everything measured, for other programs. */
 export function toJson(comparison: Comparison, options: Options, machine: Record<string, unknown>): string {
-  const { proxies, missing, loads, idle } = comparison;
+  const { proxies, missing, loads, idle, secureIdle } = comparison;
   const summary = (cell: Cell) => ({
     ...cell,
     cpuMicros: cpuOf(cell),
-    requestsPerSecond: cell.visits.length > 0 ? median(cell, "requestsPerSecond") : null,
-    p50Micros: cell.visits.length > 0 ? median(cell, "p50Micros") : null,
-    p99Micros: cell.visits.length > 0 ? median(cell, "p99Micros") : null,
+    requestsPerSecond: median(cell, "requestsPerSecond"),
+    p50Micros: median(cell, "p50Micros"),
+    p99Micros: median(cell, "p99Micros"),
   });
   const { rounds, seconds, warmup, accessLog, configExtra } = options;
   return JSON.stringify(
@@ -188,6 +195,7 @@ export function toJson(comparison: Comparison, options: Options, machine: Record
         proxies: Object.fromEntries(Object.entries(load.cells).map(([name, cell]) => [name, summary(cell)])),
       })),
       idle: idle && { connections: idle.connections, proxies: idle.cells },
+      secureIdle: secureIdle && { connections: secureIdle.connections, proxies: secureIdle.cells },
       failures: failuresOf(comparison),
     },
     null,

@@ -9,6 +9,14 @@ export interface Load {
   page: "small" | "medium" | "large";
   /** The client asks for the end of the connection with each request; the proxy keeps its own to the backend. */
   close: boolean;
+  /** TLS 1.3 between client and proxy; to the backend all speak plainly. */
+  secure?: true;
+  /** TLS between proxy and backend, verified by authority and name; clients speak plainly. */
+  secureBackend?: true;
+  /** A full handshake with each request: by openssl s_time, because wrk resumes sessions. */
+  handshakes?: true;
+  /** HTTP/2 between client and proxy, with so many streams on each connection: by h2load. */
+  streams?: number;
 }
 
 export const LOADS = [
@@ -18,14 +26,69 @@ export const LOADS = [
   { name: "close", title: "a connection per request, 64", connections: 64, page: "small", close: true },
   { name: "64k", title: "64 KiB answer, 16", connections: 16, page: "medium", close: false },
   { name: "1m", title: "1 MiB answer, 16", connections: 16, page: "large", close: false },
+  {
+    name: "tls-keep-alive-64",
+    title: "TLS, keep-alive, 64",
+    connections: 64,
+    page: "small",
+    close: false,
+    secure: true,
+  },
+  {
+    name: "tls-handshake",
+    title: "TLS, a full handshake per request, 4",
+    connections: 4,
+    page: "small",
+    close: true,
+    secure: true,
+    handshakes: true,
+  },
+  { name: "tls-1m", title: "TLS, 1 MiB answer, 16", connections: 16, page: "large", close: false, secure: true },
+  {
+    name: "tls-backend-keep-alive-64",
+    title: "TLS to the backend, keep-alive, 64",
+    connections: 64,
+    page: "small",
+    close: false,
+    secureBackend: true,
+  },
+  {
+    name: "tls-backend-1m",
+    title: "TLS to the backend, 1 MiB answer, 16",
+    connections: 16,
+    page: "large",
+    close: false,
+    secureBackend: true,
+  },
+  {
+    name: "h2",
+    title: "HTTP/2 with TLS, 16 × 32 streams",
+    connections: 16,
+    page: "small",
+    close: false,
+    secure: true,
+    streams: 32,
+  },
+  {
+    name: "h2-64k",
+    title: "HTTP/2 with TLS, 64 KiB answer, 16 × 32",
+    connections: 16,
+    page: "medium",
+    close: false,
+    secure: true,
+    streams: 32,
+  },
 ] as const satisfies Load[];
 
-export const SCENARIO_NAMES = [...LOADS.map((load) => load.name), "idle"] as const;
+export const SCENARIO_NAMES = [...LOADS.map((load) => load.name), "idle", "tls-idle"] as const;
 export type ScenarioName = typeof SCENARIO_NAMES[number];
 
 export function pageOf(load: Load, backend: Backend): Page {
   return backend[load.page];
 }
+
+/** Each of these needs 15 KB and more, in the proxy and again in the client. */
+export const SECURE_IDLE_MAX = 5_000;
 
 /** Descriptors for everything but the connections of the clients. */
 const OTHER_DESCRIPTORS = 1_500;

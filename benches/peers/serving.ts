@@ -2,20 +2,20 @@
 // because a figure for wrong answers is worth nothing.
 
 import type { Page } from "./backend.ts";
-import { type Answer, Client } from "./client.ts";
+import { type Answer, Client, type Place } from "./client.ts";
 import { type Child, ending, said, sleep } from "./stage.ts";
 
 const START_PATIENCE_MS = 15_000;
 const CHECK_PATIENCE_MS = 10_000;
 
 /** Throws, with what the program said, when it ends or does not serve in time. */
-export async function waitUntilServing(child: Child, port: number, page: Page): Promise<void> {
+export async function waitUntilServing(child: Child, place: Place, page: Page): Promise<void> {
   const deadline = Date.now() + START_PATIENCE_MS;
   let last: unknown = "";
   while (Date.now() < deadline) {
     if (child.status) throw new Error(`${child.name} ended at its start with ${ending(child.status)}: ${said(child)}`);
     try {
-      return await checkServing(port, page, false);
+      return await checkServing(place, page, false);
     } catch (error) {
       last = error;
     }
@@ -25,8 +25,8 @@ export async function waitUntilServing(child: Child, port: number, page: Page): 
 }
 
 /** Two right answers on one connection; or, with `close`, one and then the end of the connection. */
-export async function checkServing(port: number, page: Page, close: boolean): Promise<void> {
-  const client = await Client.connect(port);
+export async function checkServing(place: Place, page: Page, close: boolean): Promise<void> {
+  const client = await Client.connect(place);
   let timer: ReturnType<typeof setTimeout> | undefined;
   const late = new Promise<never>((_, reject) => {
     timer = setTimeout(() => reject(new Error(`no whole answer in ${CHECK_PATIENCE_MS} ms`)), CHECK_PATIENCE_MS);

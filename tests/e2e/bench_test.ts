@@ -1,6 +1,7 @@
 // The bench must not rot unseen: what it reads and computes is checked here, and a tiny comparison is run with real
 // proxies, whole and interrupted. The runs need wrk and nginx and are left out where these are not installed.
 
+import { parseHandshakes } from "../../benches/peers/handshakes.ts";
 import { parseOptions, UsageError } from "../../benches/peers/options.ts";
 import { cpuBetween, parseStat, processTree, sampleCpu } from "../../benches/peers/proc.ts";
 import { merge } from "../../benches/peers/proxies.ts";
@@ -45,6 +46,14 @@ Deno.test("parseWrk() reports every kind of error, and text that is not wrk's", 
   assertEquals(errors, [socket.trim(), status.trim()]);
   assertEquals(parseWrk(WRK.replace("51234 requests", "0 requests")).errors, ["no request was answered"]);
   assertThrows(() => parseWrk("unable to connect"), /wrk printed something else/);
+});
+
+Deno.test("parseHandshakes() reads how many there were, and takes no answer without its body", () => {
+  const text = "12 connections in 0.71s; 16.90 connections/user sec, bytes read 2940\n" +
+    "12 connections in 2 real seconds, 245 bytes read per connection\n";
+  assertEquals(parseHandshakes(text, 100), 12);
+  assertThrows(() => parseHandshakes(text, 245), /12 connections with 245 bytes each/);
+  assertThrows(() => parseHandshakes("Connection refused", 100), /s_time printed something else/);
 });
 
 Deno.test("parseStat() counts fields from the end of the name", () => {
@@ -175,6 +184,30 @@ Deno.test({
     } finally {
       await Deno.remove(temporary, { recursive: true });
       await Deno.remove(out, { recursive: true });
+    }
+  },
+});
+
+Deno.test({
+  name: "benches/run.ts compares with TLS, each request with a full handshake where that is asked",
+  ignore: ignore || !findProgram("openssl"),
+  async fn() {
+    const temporary = await Deno.makeTempDir();
+    const json = await Deno.makeTempFile();
+    try {
+      const scenarios = ["--scenario", "tls-keep-alive-64,tls-handshake", "--proxy", "nginx,kakehi", "--json", json];
+      const { code, stdout, stderr } = await startBench(temporary, scenarios).output();
+      assertEquals(code, 0, new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr));
+      const { scenarios: [kept, shaken], failures } = JSON.parse(await Deno.readTextFile(json));
+      assertEquals(failures, []);
+      for (const name of ["nginx", "kakehi"]) {
+        const micros = [kept, shaken].map(({ proxies }) => proxies[name].cpuMicros.median);
+        assert(micros[1]! > 3 * micros[0]!, `${name}: ${micros[1]} µs with a handshake, ${micros[0]} µs without`);
+      }
+      assertEquals(left(temporary), []);
+    } finally {
+      await Deno.remove(temporary, { recursive: true });
+      await Deno.remove(json);
     }
   },
 });

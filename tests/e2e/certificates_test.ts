@@ -150,6 +150,25 @@ Deno.test(
   },
 );
 
+Deno.test("a default certificate gives way to others, with another kind of key too", { ignore }, async () => {
+  await using folder = new CertificateFolder();
+  const first = folder.make("first", { names: ["a.test"] });
+  const second = folder.make("second", { names: ["a.test"], key: "rsa" });
+  const other = folder.make("other", { names: ["b.test"], key: "rsa" });
+  const certificates = [["a", first], ["b", other]] as const;
+  const list = certificates.map(([name, { cert, key }]) => `{ name: ${name}, cert: ${cert}, key: ${key} }`);
+  const text = configuration(folder.path, `certificates: [${list.join(", ")}]`);
+  folder.write("kakehi.yaml", text.replace("protocol: https", "protocol: https, tls: { default_certificate: a }"));
+  await using program = await new Program(folder.path).serves();
+  const { address } = program;
+  const all = () => Promise.all(["nobody.test", "a.test", "b.test"].map((name) => shown(address, name)));
+  assertEquals(await all(), ["first", "first", "other"]);
+  await program.done("certificate", "update", "a", "--cert", second.cert, "--key", second.key);
+  assertEquals(await all(), ["second", "second", "other"]);
+  await program.done("certificate", "update", "a", "--cert", first.cert, "--key", first.key);
+  assertEquals(await all(), ["first", "first", "other"]);
+});
+
 Deno.test(
   "a key that came as text is there after a restart, and files that change are read anew",
   { ignore },

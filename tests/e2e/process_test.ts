@@ -226,33 +226,3 @@ Deno.test("exit codes and complaints of the command line", async () => {
     if (args.length > 0) JSON.parse((await runCommand(["--json", ...args])).stdout);
   }
 });
-
-Deno.test("a service manager is told: ready, reloading, stopping", async () => {
-  const folder = await Deno.makeTempDir();
-  const path = `${folder}/notify.sock`;
-  // The socket of a service manager, in a process of its own because the runtime has it behind a flag only.
-  const ear = `const socket = Deno.listenDatagram({ transport: "unixpacket", path: Deno.args[0] });
-    for await (const [data] of socket) console.log(new TextDecoder().decode(data));`;
-  const child = new Deno.Command(Deno.execPath(), {
-    args: ["eval", "--unstable-net", ear, path],
-    stdout: "piped",
-  }).spawn();
-  let heard = "";
-  const collected = (async () => {
-    for await (const text of child.stdout.pipeThrough(new TextDecoderStream())) heard += text;
-  })();
-  await eventually("the socket", () => Deno.lstat(path).then(() => true, () => false), (there) => there);
-  {
-    await using main = await MainProcess.start(CONFIG, { NOTIFY_SOCKET: path });
-    await eventually("READY", () => heard, (text) => text.includes("READY=1"));
-    main.signal("SIGHUP");
-    await eventually("RELOADING", () => heard, (text) => /RELOADING=1\nMONOTONIC_USEC=\d+[^]*READY=1/.test(text));
-    main.signal("SIGTERM");
-    assertEquals((await main.ended).code, 0);
-    await eventually("STOPPING", () => heard, (text) => text.includes("STOPPING=1"));
-  }
-  child.kill();
-  await child.status;
-  await collected;
-  await Deno.remove(folder, { recursive: true });
-});

@@ -9,7 +9,7 @@ export interface Pair {
 }
 
 export interface LeafOptions {
-  /** DNS names. */
+  /** DNS names and IP addresses. */
   names?: string[];
   key?: "ec" | "rsa" | "ed25519" | "rsa1024";
   /** From now on. */
@@ -51,7 +51,7 @@ export class CertificateFolder implements AsyncDisposable {
 
   #request(name: string, pair: Pair, { names = [], authority = false, subject }: LeafOptions): [string, string] {
     const extensions = [`basicConstraints=critical,CA:${authority ? "TRUE" : "FALSE"}`];
-    if (names.length > 0) extensions.push(`subjectAltName=${names.map((host) => `DNS:${host}`).join(",")}`);
+    if (names.length > 0) extensions.push(`subjectAltName=${names.map(alternativeName).join(",")}`);
     const request = `${pair.cert}.req`;
     this.run("req", "-new", "-key", pair.key, "-subj", subject ?? `/CN=${name}`, "-out", request);
     return [request, this.write(`${name}.pem.ext`, extensions.join("\n"))];
@@ -88,6 +88,10 @@ export class CertificateFolder implements AsyncDisposable {
   async [Symbol.asyncDispose]() {
     await Deno.remove(this.path, { recursive: true });
   }
+}
+
+function alternativeName(name: string): string {
+  return /^[0-9.]+$|:/.test(name) ? `IP:${name}` : `DNS:${name}`;
 }
 
 /** The text of both files, as it is given inline. */

@@ -99,6 +99,10 @@ export class CodecDriver {
   /** The lowest and the highest address between which anything was made ready to be sent. */
   lowestAt = 0;
   highestAt = 0;
+  /** What is said of requests that come by TLS: 1, whole fields about the client's certificate, and those for answers. */
+  secure: 0 | 1 = 0;
+  identity = "";
+  transport = "";
   /** Called when a head is whole and nothing has been written yet: the result area is as the codec left it. */
   onHead: (() => void) | null = null;
   /** As onHead, for a second one who wants to look. */
@@ -137,6 +141,12 @@ export class CodecDriver {
     this.core.codec.beginConnection(this.record, this.#addressAt, trusted ? abi.PEER_TRUSTED : 0);
   }
 
+  /** Nothing is logged here, so there is room. */
+  #place(fields: string): number {
+    this.core.u8.set(fromText(fields), this.core.logBatchAt);
+    return this.core.logBatchAt;
+  }
+
   get buffer(): number {
     return this.core.buffersAt + BUFFER_INDEX * this.core.bufferStride;
   }
@@ -154,7 +164,9 @@ export class CodecDriver {
     if (!this.#feedHead(input, cuts, (fresh) => codec.feedRequest(this.record, fresh))) return;
     this.contentLength = codec.requestContentLength();
     this.#beginBody();
-    const written = codec.writeRequestHead(this.record, PORT, 0, this.#idAt, 0, 0);
+    const fieldsAt = this.#place(this.identity);
+    const { secure, identity } = this;
+    const written = codec.writeRequestHead(this.record, PORT, secure, this.#idAt, fieldsAt, identity.length);
     this.#source.reframed = this.bodyMode === abi.BODY_CHUNKED;
     this.#goOn(input, cuts, written);
   }
@@ -178,7 +190,8 @@ export class CodecDriver {
     if (final && (this.flags & abi.F_DATE) === 0) bits |= abi.W_ADD_DATE;
     if (this.status === 101) bits |= abi.W_UPGRADE;
     else if (this.flags & abi.F_UPGRADE) bits |= abi.W_TUNNEL;
-    this.#goOn(input, cuts, codec.writeResponseHead(this.record, bits, 0, 0));
+    const fieldsAt = this.#place(this.transport);
+    this.#goOn(input, cuts, codec.writeResponseHead(this.record, bits, fieldsAt, this.transport.length));
     if (ends && this.code === abi.HEAD_DONE && this.fault === 0 && this.bodyMode === abi.BODY_CLOSE) this.#end();
   }
 

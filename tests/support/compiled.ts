@@ -5,9 +5,9 @@ import { fileURLToPath } from "node:url";
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 
 /** Writes the binary to `output`; throws with what was said when that fails. */
-export async function compileTo(output: string): Promise<void> {
+export async function compileTo(output: string, ...options: string[]): Promise<void> {
   const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["run", "--allow-all", `${ROOT}scripts/compile.ts`, "--output", output],
+    args: ["run", "--allow-all", `${ROOT}scripts/compile.ts`, "--output", output, ...options],
     stdin: "null",
   }).output();
   const decoder = new TextDecoder();

@@ -2,6 +2,26 @@
 
 import type { State } from "../../src/ts/config/mod.ts";
 
+/** What a listener has that says nothing of HTTP/2. */
+export const HTTP2: State["listeners"][string]["http2"] = {
+  max_concurrent_streams: 128,
+  stream_window: 65_536,
+  connection_window: 1_048_576,
+  websocket: true,
+  abuse: {
+    resets: 200,
+    resets_caused: 100,
+    pings: 100,
+    settings: 50,
+    empty_frames: 100,
+    window_updates: 1000,
+    priorities: 500,
+    refused_streams: 100,
+    ignored_frames: 1000,
+    continuations: 20,
+  },
+};
+
 export function makeState(changes: Partial<State> = {}): State {
   return {
     workers: 1,
@@ -23,6 +43,8 @@ export function makeState(changes: Partial<State> = {}): State {
       target_bytes: 8192,
       body_bytes: 0,
       pipes: 8,
+      http2_connections: 16,
+      http2_streams: 64,
     },
     timeouts: {
       request_header: 10_000,
@@ -54,5 +76,5 @@ export function makeCluster(...addresses: string[]): State["clusters"][string] {
 
 /** A listener for plain HTTP. */
 export function makeListener(address: string, backlog = 128): State["listeners"][string] {
-  return { address, protocol: "http", backlog, redirect_https: false, tls: null };
+  return { address, protocol: "http", backlog, redirect_https: false, tls: null, h2c: false, http2: HTTP2 };
 }

@@ -4,6 +4,7 @@
 
 import { toText } from "./bytes.ts";
 import { get, readMessage } from "./messages.ts";
+import type { Peer } from "./peer.ts";
 import { connect } from "./raw_client.ts";
 
 export interface TrafficOptions {
@@ -11,6 +12,8 @@ export interface TrafficOptions {
   keeping?: number;
   /** Clients that say `Connection: close`. */
   closing?: number;
+  /** How a connection is made: in clear without. */
+  open?: (port: number) => Promise<Peer>;
 }
 
 /** Answers each request with its path. Stop it with `shutdown`. */
@@ -26,8 +29,10 @@ export class Traffic implements AsyncDisposable {
   readonly failures: string[] = [];
   #over = false;
   readonly #clients: Promise<void>[];
+  readonly #open: (port: number) => Promise<Peer>;
 
-  constructor(private readonly port: number, { keeping = 4, closing = 2 }: TrafficOptions = {}) {
+  constructor(private readonly port: number, { keeping = 4, closing = 2, open = connect }: TrafficOptions = {}) {
+    this.#open = open;
     const keeps = [...Array(keeping).fill(true), ...Array(closing).fill(false)];
     this.#clients = keeps.map((keep, index) => this.#run(keep, index));
   }
@@ -63,7 +68,7 @@ export class Traffic implements AsyncDisposable {
   }
 
   async #onOneConnection(keep: boolean, index: number, from: number): Promise<number> {
-    using client = await connect(this.port);
+    using client = await this.#open(this.port);
     for (let number = from; !this.#over; number++) {
       if (client.end !== "open") return number;
       const path = `/${index}/${number}`;

@@ -1,5 +1,6 @@
 // What a command takes, as data: reading its arguments, its usage text and the completions of shells are all derived from it.
 
+import { quote } from "../config/format_error.ts";
 import { nearest } from "../config/nearest.ts";
 import { type Options, parseOptions } from "./options.ts";
 import { UsageError } from "./output.ts";
@@ -116,7 +117,7 @@ function checkOperands(expected: readonly Operand[], given: readonly string[]): 
   if (missing) throw new UsageError(`${missing.name} is missing`);
   const last = expected.at(-1);
   if (given.length > expected.length && !last?.repeated) {
-    throw new UsageError(`unexpected argument ${JSON.stringify(given[expected.length])}`);
+    throw new UsageError(`unexpected argument ${quote(given[expected.length]!)}`);
   }
 }
 

@@ -1,6 +1,7 @@
 // Options of one command: `--name VALUE`, `--name=VALUE`, `-n VALUE`, flags, and what remains. `--` ends the options. Anything
 // that is not declared is wrong usage, with the nearest name that is.
 
+import { quote } from "../config/format_error.ts";
 import { nearest } from "../config/nearest.ts";
 import { UsageError } from "./output.ts";
 
@@ -82,5 +83,5 @@ function unknownOption(spelling: string, name: string, known: readonly string[])
 
 /** For commands without operands. */
 export function refuseOperands({ operands }: Options): void {
-  if (operands.length > 0) throw new UsageError(`unexpected argument ${JSON.stringify(operands[0])}`);
+  if (operands.length > 0) throw new UsageError(`unexpected argument ${quote(operands[0]!)}`);
 }

@@ -3,6 +3,7 @@
 // `--backend 10.0.0.1:80=2`, `--header 'X-Beta: 1'`. So the command line can say whatever the file can, and a new key
 // of the schema is an option without a word here. Values are checked here as they are in a file.
 
+import { quote } from "../config/format_error.ts";
 import { Checker } from "../config/check.ts";
 import type { Fields } from "../config/orders.ts";
 import { boundsOf } from "../config/reference.ts";
@@ -132,7 +133,7 @@ function fieldValue(option: ShapeOption, given: string | string[]): unknown {
 function mapEntry(option: ShapeOption, text: string): [string, unknown] {
   const [, name, value] = /^([^:=\s]+)(?::\s*|=)(.*)$/s.exec(text) ?? [];
   if (name === undefined) {
-    throw new UsageError(`--${option.name}: expected ${option.value}, got ${JSON.stringify(text)}`);
+    throw new UsageError(`--${option.name}: expected ${option.value}, got ${quote(text)}`);
   }
   check(option, option.shape, { [name]: value }, text);
   return [name, value];
@@ -150,7 +151,7 @@ function check({ name }: ShapeOption, shape: Shape, value: unknown, text: string
   const [problem] = checker.problems;
   if (!problem) return;
   const { expected, hint } = problem;
-  throw new UsageError(`--${name}: expected ${expected}, got ${JSON.stringify(text)}${hint && `; ${hint}`}`);
+  throw new UsageError(`--${name}: expected ${expected}, got ${quote(text)}${hint && `; ${hint}`}`);
 }
 
 /** A word of the command line as the file would have it. */

@@ -1,7 +1,7 @@
 // version: of this program and of what it runs on.
 
 import { VERSION } from "../control/version.ts";
-import { opensslInUse, type OpensslInUse, opensslLibraries } from "../sys/openssl_library.ts";
+import { type OpensslInUse, opensslInUse, opensslLibraries } from "../sys/openssl_library.ts";
 import { readArguments } from "./command.ts";
 import { COMMANDS } from "./commands.ts";
 import { EXIT_DONE, print, printJson } from "./output.ts";
@@ -13,7 +13,9 @@ export function run(args: string[], json: boolean): Promise<number> {
   const target = Deno.build.target;
   const openssl = findOpenssl();
   if (json) printJson({ version: VERSION, deno, v8, target, openssl });
-  else print(`kakehi ${VERSION} (deno ${deno}, v8 ${v8}, ${target}; ${openssl ? opensslText(openssl) : "no OpenSSL 3"})`);
+  else {print(
+      `kakehi ${VERSION} (deno ${deno}, v8 ${v8}, ${target}; ${openssl ? opensslText(openssl) : "no OpenSSL 3"})`,
+    );}
   return Promise.resolve(EXIT_DONE);
 }
 

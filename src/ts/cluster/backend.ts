@@ -2,11 +2,15 @@
 // connections to it that wait for work (a list threaded through them, the one used last in front).
 
 import type { Endpoint } from "../net/endpoint.ts";
+import { type TlsClient, TlsTarget } from "../net/tls_client.ts";
 import type { Upstream } from "./upstream.ts";
 
 /** After a failed connect a backend is passed over for this long, doubled with each further failure up to the second. */
 const AVOID_MS = 1_000;
 const AVOID_MAX_MS = 30_000;
+/** What fails may fail for each request: the same fault is told of again after this, another one after the shorter time. */
+const TOLD_AGAIN_MS = 60_000;
+const TOLD_OTHER_MS = 1_000;
 
 /** What a backend tells of itself. */
 export interface BackendWatcher {
@@ -14,6 +18,8 @@ export interface BackendWatcher {
   drained(backend: Backend): void;
   /** Connecting to it failed, after it had worked; or works again. */
   standing(backend: Backend, up: boolean): void;
+  /** TLS with it failed, for its `fault`. */
+  tlsFailed(backend: Backend): void;
 }
 
 export class Backend {
@@ -28,6 +34,12 @@ export class Backend {
   currentWeight = 0;
   avoidedUntilMs = 0;
   failures = 0;
+  /** Why connecting failed last; "" when it works. */
+  fault = "";
+  /** How it is spoken to; null plainly. */
+  tls: TlsTarget | null = null;
+  #toldFault = "";
+  #toldMs = -Infinity;
   /** Its address as text, for the access log. */
   readonly text: Uint8Array<ArrayBuffer>;
   #first: Upstream | null = null;
@@ -53,6 +65,16 @@ export class Backend {
     return upstream;
   }
 
+  /** From now on it is spoken to so; connections that were made otherwise carry no further request. */
+  secure(client: TlsClient | null, name: string): void {
+    const { tls } = this;
+    if (client === null ? tls === null : tls !== null && tls.client === client && tls.name === name) return;
+    tls?.forget();
+    this.tls = client === null ? null : new TlsTarget(client, name);
+    this.avoidedUntilMs = 0;
+    this.closeIdle();
+  }
+
   /** A request that it carried has ended. */
   release(): void {
     this.requests--;
@@ -63,17 +85,19 @@ export class Backend {
   retire(): void {
     this.retired = true;
     this.closeIdle();
+    this.tls?.forget();
     if (this.requests === 0) this.watcher.drained(this);
   }
 
   /** Keeps a connection for the next request; the one that has waited longest goes when there are too many. */
   putIdle(upstream: Upstream): void {
-    if (this.idleMax === 0 || this.retired) {
+    if (this.idleMax === 0 || this.retired || upstream.target !== this.tls) {
       upstream.close();
       return;
     }
     if (this.idle >= this.idleMax) this.dropIdle(this.#last!);
     upstream.owner = null;
+    if (!upstream.reused) upstream.rememberSession();
     upstream.reused = true;
     upstream.poolNext = this.#first;
     upstream.poolPrevious = null;
@@ -93,13 +117,24 @@ export class Backend {
     while (this.#first) this.dropIdle(this.#first);
   }
 
-  connectFailed(nowMs: number): void {
+  connectFailed(nowMs: number, fault: string): void {
+    this.fault = fault;
     this.avoidedUntilMs = nowMs + Math.min(AVOID_MS << Math.min(this.failures, 5), AVOID_MAX_MS);
     if (this.failures++ === 0) this.watcher.standing(this, false);
   }
 
+  tlsFailed(nowMs: number, fault: string): void {
+    this.connectFailed(nowMs, fault);
+    const pauseMs = fault === this.#toldFault ? TOLD_AGAIN_MS : TOLD_OTHER_MS;
+    if (nowMs - this.#toldMs < pauseMs) return;
+    this.#toldFault = fault;
+    this.#toldMs = nowMs;
+    this.watcher.tlsFailed(this);
+  }
+
   connectSucceeded(): void {
     if (this.failures === 0) return;
+    this.fault = "";
     this.watcher.standing(this, true);
     this.failures = 0;
     this.avoidedUntilMs = 0;

@@ -3,7 +3,8 @@
 // is left; when none is, all are tried.
 
 import type { Endpoint } from "../net/endpoint.ts";
-import { SHORTAGES } from "../net/connection.ts";
+import { errnoText, SHORTAGES } from "../net/connection.ts";
+import type { TlsClient } from "../net/tls_client.ts";
 import { Backend } from "./backend.ts";
 import { Upstream, type UpstreamContext } from "./upstream.ts";
 
@@ -20,11 +21,15 @@ export interface ClusterOptions {
   connectionsMax: number;
   connectTimeoutMs: number;
   responseTimeoutMs: number;
+  /** null: backends are spoken to plainly. */
+  tls: TlsClient | null;
 }
 
 /** One server as the state has it, its name resolved. */
 export interface BackendOptions {
   endpoint: Endpoint;
+  /** The host in the state, or what stands for it: what its certificate must be for. */
+  tlsName: string;
   /** 0: no new requests. */
   weight: number;
   idleMax: number;
@@ -35,6 +40,7 @@ export interface BackendOptions {
 export interface ClusterWatcher {
   drained(cluster: string, backend: Backend): void;
   standing(cluster: string, backend: Backend, up: boolean): void;
+  tlsFailed(cluster: string, backend: Backend): void;
 }
 
 export class Cluster {
@@ -68,6 +74,7 @@ export class Cluster {
       backend.weight = wanted.weight;
       backend.idleMax = wanted.idleMax;
       backend.idleTimeoutMs = wanted.idleTimeoutMs;
+      backend.secure(options.tls, wanted.tlsName);
       return backend;
     });
     this.#totalWeight = this.backends.reduce((sum, backend) => sum + backend.weight, 0);
@@ -77,6 +84,12 @@ export class Cluster {
     }
   }
 
+  /** Backends are spoken to by another client, for the same names. */
+  renewTls(client: TlsClient): void {
+    this.options = { ...this.options, tls: client };
+    for (const backend of this.backends) backend.secure(client, backend.tls?.name ?? "");
+  }
+
   #make({ endpoint, weight, idleMax, idleTimeoutMs }: BackendOptions): Backend {
     return new Backend(endpoint, weight, idleMax, idleTimeoutMs, {
       drained: (backend) => {
@@ -84,6 +97,7 @@ export class Cluster {
         this.watcher.drained(this.options.name, backend);
       },
       standing: (backend, up) => this.watcher.standing(this.options.name, backend, up),
+      tlsFailed: (backend) => this.watcher.tlsFailed(this.options.name, backend),
     });
   }
 
@@ -121,7 +135,7 @@ export class Cluster {
         this.refusal = NO_CONNECTION;
         return null;
       }
-      backend.connectFailed(this.context.loop.nowMs);
+      backend.connectFailed(this.context.loop.nowMs, errnoText(-error));
       failed = backend;
     }
     this.refusal = NO_BACKEND;
@@ -164,16 +178,19 @@ export class Cluster {
   #chooseFrom(nowMs: number, avoid: Backend | null): Backend | null {
     switch (this.options.balance) {
       case "round_robin":
-        return this.#roundRobin(nowMs, avoid);
+        return this.#inTurn(nowMs, avoid, false);
       case "random":
         return this.#weightedRandom(nowMs, avoid);
       case "least_requests":
-        return this.#leastRequests(nowMs, avoid);
+        return this.#inTurn(nowMs, avoid, true);
     }
   }
 
-  /** Smooth weighted round robin: each gains its weight, the richest is chosen and pays the sum. */
-  #roundRobin(nowMs: number, avoid: Backend | null): Backend | null {
+  /**
+   * Smooth weighted round robin: each gains its weight, the richest is chosen and pays the sum. `byLoad`: the one with the
+   * fewest requests for its weight, of equals the richest.
+   */
+  #inTurn(nowMs: number, avoid: Backend | null, byLoad: boolean): Backend | null {
     let best: Backend | null = null;
     let total = 0;
     for (let i = 0; i < this.backends.length; i++) {
@@ -181,7 +198,7 @@ export class Cluster {
       if (isPassedOver(backend, avoid, nowMs)) continue;
       backend.currentWeight += backend.weight;
       total += backend.weight;
-      if (best === null || backend.currentWeight > best.currentWeight) best = backend;
+      if (best === null || isBetter(backend, best, byLoad)) best = backend;
     }
     if (best) best.currentWeight -= total;
     return best;
@@ -204,26 +221,6 @@ export class Cluster {
     return null;
   }
 
-  /** Fewest requests for its weight; of equals the one that round robin would take. */
-  #leastRequests(nowMs: number, avoid: Backend | null): Backend | null {
-    let best: Backend | null = null;
-    let total = 0;
-    for (let i = 0; i < this.backends.length; i++) {
-      const backend = this.backends[i]!;
-      if (isPassedOver(backend, avoid, nowMs)) continue;
-      backend.currentWeight += backend.weight;
-      total += backend.weight;
-      if (best === null || this.#isLess(backend, best)) best = backend;
-    }
-    if (best) best.currentWeight -= total;
-    return best;
-  }
-
-  #isLess(a: Backend, b: Backend): boolean {
-    const difference = a.requests * b.weight - b.requests * a.weight;
-    return difference < 0 || (difference === 0 && a.currentWeight > b.currentWeight);
-  }
-
   /** xorshift32 (Marsaglia 2003): spreading load needs no better. */
   #nextRandom(): number {
     let x = this.#random;
@@ -233,6 +230,11 @@ export class Cluster {
     this.#random = x;
     return x >>> 0;
   }
+}
+
+function isBetter(a: Backend, b: Backend, byLoad: boolean): boolean {
+  const difference = byLoad ? a.requests * b.weight - b.requests * a.weight : 0;
+  return difference < 0 || (difference === 0 && a.currentWeight > b.currentWeight);
 }
 
 function isPassedOver(backend: Backend, avoid: Backend | null, nowMs: number): boolean {

@@ -1,6 +1,7 @@
 // The fields of a request, read one by one: each is there in the form that the verb expects or not at all, and what the
 // verb does not know is refused, because it may be a misspelled guard such as `if_revision`.
 
+import { secretWord } from "../config/format_error.ts";
 import { nearest } from "../config/nearest.ts";
 import { ControlError } from "./errors.ts";
 import type { ControlRequest } from "./protocol.ts";
@@ -64,6 +65,8 @@ export class Fields {
 
 function shown(value: unknown): string {
   if (typeof value === "object" && value !== null) return Array.isArray(value) ? "a list" : "an object";
+  const secret = typeof value === "string" ? secretWord(value) : "";
+  if (secret !== "") return secret;
   const text = JSON.stringify(value);
   return text.length > 80 ? `${text.slice(0, 80)}…` : text;
 }

@@ -1,6 +1,7 @@
 // What `get` answers: the state or a part of it in the form of the file, without what is the default.
 
 import { toFile } from "../config/file_form.ts";
+import { secretWord } from "../config/format_error.ts";
 import { nearest } from "../config/nearest.ts";
 import { orderObject, type RouteKey } from "../config/orders.ts";
 import { routeIdentity } from "../config/order_shapes.ts";
@@ -86,7 +87,8 @@ function named<T>(record: Record<string, T>, kind: string, name: string): T {
 
 function missing(object: string, similar: string | undefined): ControlError {
   const hint = similar === undefined ? "" : `; did you mean "${similar}"?`;
-  return new ControlError("missing", `there is no ${object.slice(0, 200)}${hint}`, { object: object.slice(0, 200) });
+  const shown = secretWord(object) || object.slice(0, 200);
+  return new ControlError("missing", `there is no ${shown}${hint}`, { object: shown });
 }
 
 function filtered(state: State, { cluster }: Asked["filter"]): Record<string, ClusterState> {

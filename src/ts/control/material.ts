@@ -78,7 +78,8 @@ export function readMaterial(
   const cert = chain.map(({ text }) => text).join("");
   const ocsp = reading.ocsp();
   const content = encoder.encode(JSON.stringify({ cert, key: key.text, ocsp }));
-  const names = state.names.length > 0 ? state.names : leaf.names.flatMap((host) => certificateHost(host) ?? []);
+  const own = [...leaf.names.flatMap((host) => certificateHost(host) ?? []), ...leaf.addresses];
+  const names = state.names.length > 0 ? state.names : own;
   const report = {
     names: [...new Set(names)],
     subject: leaf.subject,

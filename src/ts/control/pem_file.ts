@@ -41,6 +41,8 @@ export type KeyType = "rsa" | "ecdsa" | "ed25519";
 export interface CertificateFacts {
   /** DNS names of the subject alternative names, or the common name where there are none; in lower case. */
   names: string[];
+  /** IP addresses of the subject alternative names, as a Host field has them: `192.0.2.1`, `[2001:db8::1]`. */
+  addresses: string[];
   subject: string;
   issuer: string;
   /** DER of the names, by which chains are followed. */
@@ -67,7 +69,7 @@ interface Element {
 }
 
 const SEQUENCE = 0x30, OID = 0x06, BOOLEAN = 0x01, OCTETS = 0x04;
-const EXTENSIONS = 0xa3, VERSION = 0xa0, POINT = 0xa1, DNS_NAME = 0x82;
+const EXTENSIONS = 0xa3, VERSION = 0xa0, POINT = 0xa1, DNS_NAME = 0x82, IP_ADDRESS = 0x87;
 const UTC_TIME = 0x17;
 
 const KEY_TYPES: Readonly<Record<string, KeyType>> = {
@@ -140,6 +142,7 @@ class Reader {
     const authority = constraints && this.children(this.element(constraints.start, constraints.end))[0];
     return {
       names: alternative ?? common,
+      addresses: this.addresses(extensions.get(ALTERNATIVE_NAMES)),
       subject: this.nameText(subject!),
       issuer: this.nameText(issuer!),
       subjectDer: this.der.subarray(subject!.from, subject!.end),
@@ -200,9 +203,17 @@ class Reader {
   }
 
   private dnsNames(extension: Element | undefined): string[] | undefined {
-    if (!extension) return undefined;
-    const names = this.children(this.element(extension.start, extension.end, SEQUENCE));
-    return names.filter(({ tag }) => tag === DNS_NAME).map((name) => this.text(name).toLowerCase());
+    return extension && this.alternatives(extension, DNS_NAME).map((name) => this.text(name).toLowerCase());
+  }
+
+  private addresses(extension: Element | undefined): string[] {
+    if (!extension) return [];
+    const addresses = this.alternatives(extension, IP_ADDRESS).map(({ start, end }) => this.der.subarray(start, end));
+    return addresses.flatMap((bytes) => addressText(bytes) ?? []);
+  }
+
+  private alternatives({ start, end }: Element, kind: number): Element[] {
+    return this.children(this.element(start, end, SEQUENCE)).filter(({ tag }) => tag === kind);
   }
 
   private nameParts(name: Element): [part: string, text: string][] {
@@ -225,4 +236,12 @@ class Reader {
     const [, month, day, hour, minute, second] = /^(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)Z$/.exec(text.slice(short ? 2 : 4))!;
     return Date.UTC(year, Number(month) - 1, Number(day), Number(hour), Number(minute), Number(second));
   }
+}
+
+/** RFC 5280 §4.2.1.6: 4 or 16 octets. */
+function addressText(bytes: Uint8Array): string | undefined {
+  if (bytes.length === 4) return bytes.join(".");
+  if (bytes.length !== 16) return undefined;
+  const groups = bytes.toHex().match(/.{4}/g)!;
+  return new URL(`http://[${groups.join(":")}]/`).hostname;
 }

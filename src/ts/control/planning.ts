@@ -5,6 +5,7 @@ import { applyOrders } from "../config/apply_order.ts";
 import { type Change, changesBetween, changesOf, withChanges } from "../config/changes.ts";
 import { diff } from "../config/diff.ts";
 import { describeDifference, type Difference } from "../config/difference.ts";
+import { streamsPerConnection } from "../config/http2_streams.ts";
 import { formatOrderError, type Order } from "../config/orders.ts";
 import { hashAfterChanges } from "../config/state_hash.ts";
 import type { ClusterState, State } from "../config/state.ts";
@@ -102,7 +103,8 @@ function effectsOf(before: State, changes: readonly Change[]): Effect[] {
   if (changes.length === 0) return [];
   let objects = 0;
   for (const change of changes) objects += objectsIn(change);
-  const rolls = objects > LIVE_OBJECTS_MAX || changes.some(rollsWorkers) || bringsTls(before, changes);
+  const rolls = objects > LIVE_OBJECTS_MAX || changes.some(rollsWorkers) || bringsTls(before, changes) ||
+    raisesStreams(before, changes);
   return rolls ? ["rolls workers"] : ["live"];
 }
 
@@ -123,6 +125,14 @@ function bringsTls({ listeners, clusters }: State, changes: readonly Change[]): 
     (object === "listener" || object === "cluster") && after !== null && speaksTls(after as { tls: object | null })
   );
   return brings && !Object.values(listeners).some(speaksTls) && !Object.values(clusters).some(speaksTls);
+}
+
+/** Each connection of HTTP/2 has its table of streams from the start of a worker on. */
+function raisesStreams({ listeners }: State, changes: readonly Change[]): boolean {
+  const most = streamsPerConnection(Object.values(listeners));
+  return changes.some((change) =>
+    change.object === "listener" && change.after !== null && change.after.http2.max_concurrent_streams > most
+  );
 }
 
 function rollsWorkers({ object, name, before, after }: Change): boolean {

@@ -21,30 +21,31 @@ let last = { place: "", stamp: "", text: "" };
 
 /** In PEM; read again only when the file has changed. Throws when there are none, and says where they were looked for. */
 export function systemAuthorities(): string {
-  const files = bundles();
+  const { files, folders } = places();
   for (const place of files) {
-    const stamp = fileStamp(place);
-    if (stamp !== "" && place === last.place && stamp === last.stamp) return last.text;
-    const text = readText(place);
-    if (!text.includes(BEGIN)) continue;
-    last = { place, stamp, text };
-    return text;
+    const text = readBundle(place);
+    if (text !== "") return text;
   }
-  const folder = folderOfHashes();
-  const text = readFolder(folder);
+  const text = folders.map(readFolder).filter((text) => text !== "").join("\n");
   if (text !== "") return text;
-  throw new Error(`none in ${[...files, folder].join(", ")}`);
+  throw new Error(`none in ${[...files, ...folders].join(", ")}`);
 }
 
-/** A file or folder that somebody names is the only one. */
-function bundles(): string[] {
-  const named = Deno.env.get("SSL_CERT_FILE");
-  if (named) return [named];
-  return Deno.env.get("SSL_CERT_DIR") ? [] : [...new Set([authorityPlaces().file, ...BUNDLES])];
+/** A folder is looked into when no file has any. What somebody names is the only place. */
+function places(): { files: string[]; folders: string[] } {
+  const [file, folder] = [Deno.env.get("SSL_CERT_FILE"), Deno.env.get("SSL_CERT_DIR")];
+  if (file || folder) return { files: file ? [file] : [], folders: folder ? folder.split(":") : [] };
+  const own = authorityPlaces();
+  return { files: [...new Set([own.file, ...BUNDLES])], folders: [own.folder] };
 }
 
-function folderOfHashes(): string {
-  return Deno.env.get("SSL_CERT_DIR") || authorityPlaces().folder;
+function readBundle(place: string): string {
+  const stamp = fileStamp(place);
+  if (stamp !== "" && place === last.place && stamp === last.stamp) return last.text;
+  const text = readText(place);
+  if (!text.includes(BEGIN)) return "";
+  last = { place, stamp, text };
+  return text;
 }
 
 function readFolder(folder: string): string {

@@ -5,7 +5,7 @@
 import { isPem } from "../config/pem.ts";
 import type { ClusterState, ListenerState } from "../config/state.ts";
 import { checkBundle, checkNameLists } from "../sys/x509.ts";
-import { SYSTEM_AUTHORITIES } from "../worker/protocol.ts";
+import type { SystemAuthorities } from "../worker/protocol.ts";
 import { reasonOf } from "./material.ts";
 import { pemBlocks } from "./pem_file.ts";
 import { systemAuthorities } from "./system_authorities.ts";
@@ -25,6 +25,7 @@ export class TlsOptionError extends Error {
   }
 }
 
+const SYSTEM_AUTHORITIES: SystemAuthorities = "system";
 const FILE_BYTES_MAX = 4 * 1024 * 1024;
 
 interface Reference {

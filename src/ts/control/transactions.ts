@@ -14,7 +14,7 @@ import { hashState } from "../config/state_hash.ts";
 import type { ClusterState, RouteState, State } from "../config/state.ts";
 import type { Order } from "../config/orders.ts";
 import type { Log } from "../observe/log.ts";
-import type { LiveSettings, WorkerChange } from "../worker/protocol.ts";
+import type { ListenerHttp2, LiveSettings, WorkerChange } from "../worker/protocol.ts";
 import { Credentials, type CredentialsDraft } from "./credentials.ts";
 import { ChangeRefused, ControlError } from "./errors.ts";
 import type { Events } from "./events.ts";
@@ -425,6 +425,7 @@ function workerChange({ plan: made, revision, numbers, clusters, resolved, crede
     certificates: Array.from(credentials.certificates, ([name, known]) => ({ name, entry: known?.entry ?? null })),
     listenersTls: listenersTls(changes),
     listenersRedirect: listenersRedirect(before, after),
+    listenersHttp2: listenersHttp2(changes),
     files: { ...Object.fromEntries(credentials.files) },
   };
   return changes.some(isLiveSetting) ? { ...change, settings: liveSettings(after) } : change;
@@ -434,6 +435,16 @@ function listenersTls(changes: readonly Change[]): WorkerChange["listenersTls"] 
   const all: WorkerChange["listenersTls"] = {};
   for (const change of changes) {
     if (change.object === "listener" && change.after) all[change.name] = change.after.tls;
+  }
+  return all;
+}
+
+function listenersHttp2(changes: readonly Change[]): Record<string, ListenerHttp2> {
+  const all: Record<string, ListenerHttp2> = {};
+  for (const change of changes) {
+    if (change.object !== "listener" || !change.after) continue;
+    const { h2c, http2 } = change.after;
+    all[change.name] = { h2c, http2 };
   }
   return all;
 }

@@ -22,6 +22,8 @@ const READING_EVENTS = libc.EPOLLIN | libc.EPOLLRDHUP | libc.EPOLLET;
 /** System scratch: the events first, the addresses and single words behind them (SYSTEM_SCRATCH in assembly/memory.ts). */
 export const SCRATCH_WORDS_AT = EVENTS_MAX * 16;
 export const SCRATCH_ADDRESS_AT = SCRATCH_WORDS_AT + 64;
+/** For short texts that the codec is to read, up to 7 KiB. */
+export const SCRATCH_TEXT_AT = SCRATCH_ADDRESS_AT + 192;
 
 export class EventLoop {
   /** Milliseconds since some point in the past, read once a turn. */
@@ -71,6 +73,11 @@ export class EventLoop {
    */
   addStream(slot: number, fd: number, handler: Handler, writable: boolean): number {
     return this.add(slot, fd, writable ? READING_EVENTS : STREAM_EVENTS, handler);
+  }
+
+  /** Gives a slot another handler: one without a descriptor, or the descriptor's next. */
+  occupy(slot: number, handler: Handler): void {
+    this.#handlers[slot] = handler;
   }
 
   watchWrites(slot: number, fd: number): void {

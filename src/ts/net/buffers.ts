@@ -59,6 +59,10 @@ export class Buffers {
     return this.count - this.#free;
   }
 
+  get free(): number {
+    return this.#free;
+  }
+
   /** Address of a buffer for reading from a client, or 0. */
   take(): number {
     return this.#free > this.#reserved ? this.#pop() : 0;

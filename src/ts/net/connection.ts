@@ -1,14 +1,22 @@
 // One stream socket of the data path, downstream or upstream: its slot, what epoll has said of it, and the message that
 // is being received on it. Bytes received lie in its buffer as two ranges: [inAt, inEnd) is not yet looked at,
 // [outAt, outEnd) is ready to be sent to the other side. Subclasses know what the bytes mean.
+//
+// With `ssl` the same calls go through OpenSSL, on the same descriptor and with the same results.
 
 import type { EventLoop, Handler } from "../loop/event_loop.ts";
 import * as libc from "../sys/libc.ts";
 import type { Buffers } from "./buffers.ts";
 import type { Pipe, Pipes } from "./pipes.ts";
+import { type Address, addressOfSsl, READ_AHEAD_BYTES, type Ssl, type TlsCalls, WANTS_WRITE } from "./tls_calls.ts";
+
+export { errnoText } from "../sys/errno.ts";
+export { EPROTO } from "../sys/libc.ts";
 
 /** What a call answers that would have to wait. */
 export const WOULD_BLOCK = -libc.EAGAIN;
+/** What any call answers when the other side is gone. */
+export const GONE = -libc.ECONNRESET;
 /** What a connect answers that goes on in the background. */
 export const IN_PROGRESS = -libc.EINPROGRESS;
 
@@ -56,6 +64,8 @@ export abstract class Connection implements Handler {
   bodyDone = true;
   /** Trailer fields are being received: the buffer must stay. */
   inTrailers = false;
+  /** Nothing follows what has been received, trailers included. */
+  hasEnded = false;
   /** Decoded bytes of a chunked body, and how many there may be (0: any number). */
   bodyReceived = 0;
   bodyBytesMax = 0;
@@ -67,6 +77,22 @@ export abstract class Connection implements Handler {
   headBegun = false;
   /** We have sent our FIN. */
   #writeEnded = false;
+
+  /** OpenSSL's side of it; null speaks plainly. */
+  ssl: Ssl | null = null;
+  protected tls!: TlsCalls;
+  #sslAddress: Address = 0n;
+  #bioAddress: Address = 0n;
+  /** TLS has ended by an error: nothing more may be asked of it. */
+  #tlsFailed = false;
+  /** OpenSSL has read ahead: records, or a part of one. */
+  #tlsHolds = false;
+  /** The socket may hold more than OpenSSL has read: false once a read is known to have come back short. */
+  #mayHoldMore = true;
+  /** Bytes that had been read from the socket before the last step of the handshake; -1: not noted. */
+  #readBefore = -1;
+  /** OpenSSL has to write before it can read on. */
+  #readWantsWrite = false;
 
   constructor(protected readonly loop: EventLoop, protected readonly buffers: Buffers) {}
 
@@ -95,6 +121,7 @@ export abstract class Connection implements Handler {
     this.bodyDone = true;
     this.reframed =
       this.inTrailers =
+      this.hasEnded =
       this.headBegun =
       this.#writeEnded =
         false;
@@ -128,6 +155,34 @@ export abstract class Connection implements Handler {
     return this.#writeEnded = true;
   }
 
+  /** Takes over descriptor, slot, TLS and what has been received from another one, which is left with nothing. */
+  protected adopt(from: Connection): void {
+    const { fd, slot, record, writable, readable, hangup, broken, buffer, inAt, inEnd } = from;
+    this.open(fd, slot, record, writable);
+    this.#watchesWrites = from.#watchesWrites;
+    this.readable = readable;
+    this.hangup = hangup;
+    this.broken = broken;
+    this.buffer = buffer;
+    this.inAt = inAt;
+    this.inEnd = inEnd;
+    this.#adoptTls(from);
+    from.fd = from.slot = -1;
+    from.buffer = 0;
+  }
+
+  #adoptTls(from: Connection): void {
+    this.ssl = from.ssl;
+    this.tls = from.tls;
+    this.#sslAddress = from.#sslAddress;
+    this.#bioAddress = from.#bioAddress;
+    this.#tlsFailed = from.#tlsFailed;
+    this.#tlsHolds = from.#tlsHolds;
+    this.#mayHoldMore = from.#mayHoldMore;
+    this.#readWantsWrite = from.#readWantsWrite;
+    from.ssl = null;
+  }
+
   /** Gives back a pipe that a body was being moved through. */
   abandonPipe(pipes: Pipes): void {
     if (this.pipe === null) return;
@@ -136,10 +191,11 @@ export abstract class Connection implements Handler {
   }
 
   protected noteEvents(events: number): void {
-    if (events & READABLE) this.readable = true;
+    if (events & READABLE) this.readable = this.#mayHoldMore = true;
     if (events & (libc.EPOLLOUT | CLOSED)) this.writable = true;
     if (events & (libc.EPOLLRDHUP | CLOSED)) this.hangup = true;
     if (events & CLOSED) this.broken = true;
+    if (this.#readWantsWrite && this.writable) this.readable = true;
   }
 
   /**
@@ -147,10 +203,95 @@ export abstract class Connection implements Handler {
    * read means that the socket is empty: epoll will tell of more.
    */
   receive(length: number): number {
+    if (this.ssl !== null) return this.#receiveTls(length);
     const n = this.loop.system.recv(this.fd, this.inEnd, length, 0);
     if (n > 0) this.inEnd += n;
     if (n < length && n !== 0 && !this.hangup) this.readable = false;
     return n;
+  }
+
+  #receiveTls(length: number): number {
+    const { tls } = this;
+    const before = tls.received(this.#bioAddress);
+    const n = this.#readTls(this.inEnd, length);
+    // The end of a record that lay there in part is read by its length, which says nothing about what follows; any other
+    // read asks for more than a record.
+    const count = tls.received(this.#bioAddress) - before;
+    if (count !== 0) this.#mayHoldMore = this.#tlsHolds || (count >>> 0) >= READ_AHEAD_BYTES;
+    this.#tlsHolds = tls.holdsMore(this.#sslAddress);
+    if (n > 0) this.inEnd += n;
+    // an end of the stream that has been reported is still to be read
+    if (n !== 0 && !this.hangup) this.readable = n > 0 && (this.#tlsHolds || this.#mayHoldMore);
+    return n;
+  }
+
+  #readTls(at: number, length: number): number {
+    const n = this.tls.read(this.#sslAddress, at, length);
+    this.#readWantsWrite = n === WANTS_WRITE;
+    if (n === WANTS_WRITE) {
+      this.noteFull();
+      return WOULD_BLOCK;
+    }
+    if (n < 0 && n !== WOULD_BLOCK) this.#tlsFailed = true;
+    return n;
+  }
+
+  /** Sends: the count, WOULD_BLOCK, or -errno. With TLS, what was not taken must come again, whatever may then follow it. */
+  send(at: number, length: number): number {
+    if (this.ssl === null) return this.loop.system.send(this.fd, at, length);
+    const n = this.tls.write(this.#sslAddress, at, length);
+    if (n === WANTS_WRITE) return WOULD_BLOCK;
+    if (n < 0 && n !== WOULD_BLOCK) this.#tlsFailed = true;
+    return n;
+  }
+
+  /** Takes over an object of OpenSSL that speaks on the descriptor; it is freed with the connection. */
+  beginTls(ssl: Ssl, tls: TlsCalls): void {
+    this.ssl = ssl;
+    this.tls = tls;
+    this.#sslAddress = addressOfSsl(ssl);
+    this.#bioAddress = tls.readBio(ssl);
+    this.#tlsFailed = this.#readWantsWrite = this.#tlsHolds = false;
+    this.#mayHoldMore = true;
+    this.#readBefore = -1;
+  }
+
+  /** The handshake is about to go on: so it can be told afterwards whether it has emptied the socket. */
+  noteTlsStep(): void {
+    this.#readBefore = this.tls.received(this.#bioAddress);
+    this.#tlsHolds = this.tls.holdsMore(this.#sslAddress);
+  }
+
+  /** TLS has failed, or never came to be: the peer is not told of the end. */
+  noteTlsFailure(): void {
+    this.#tlsFailed = true;
+  }
+
+  /** The handshake is complete. What came behind it may lie in OpenSSL already, where no event will tell of it. */
+  noteTlsBegin(): void {
+    const count = this.tls.received(this.#bioAddress) - this.#readBefore;
+    // as in #receiveTls(), of which this is the first read or none
+    const isEmptied = this.#readBefore >= 0 && !this.#tlsHolds && count !== 0 && (count >>> 0) < READ_AHEAD_BYTES;
+    this.#mayHoldMore = !isEmptied;
+    this.#tlsHolds = this.tls.holdsMore(this.#sslAddress);
+    this.readable = this.#mayHoldMore || this.#tlsHolds || this.hangup;
+  }
+
+  /** Gives OpenSSL's object up; the descriptor stays, and goes on plainly. */
+  protected endTls(): void {
+    if (this.ssl === null) return;
+    this.tls.free(this.ssl);
+    this.ssl = null;
+  }
+
+  /** Says that nothing more will be sent: in TLS first, where that has not failed, then with a FIN. */
+  shutdownWrite(): void {
+    this.notifyClose();
+    this.loop.system.shutdownWrite(this.fd);
+  }
+
+  protected notifyClose(): void {
+    if (this.ssl !== null && !this.#tlsFailed) this.tls.notifyClose(this.ssl);
   }
 
   /** A write came back short: the next event with EPOLLOUT says that it may be tried again. */
@@ -194,10 +335,18 @@ export abstract class Connection implements Handler {
     if (this.hangup || this.inAt !== this.inEnd) return false;
     if (!this.readable) return true;
     this.readable = false;
+    if (this.ssl !== null) {
+      const n = this.#readTls(at, 1);
+      this.#tlsHolds = this.tls.holdsMore(this.#sslAddress);
+      return n === WOULD_BLOCK;
+    }
     return this.loop.system.recv(this.fd, at, 1, 0) === WOULD_BLOCK;
   }
 
-  /** Throws away up to `length` received bytes without reading them; `at` is only named. As receive(). */
+  /**
+   * Throws away up to `length` received bytes without reading them (what is encrypted is not decrypted for that); `at` is only
+   * named. As receive().
+   */
   protected discardInput(at: number, length: number): number {
     return this.loop.system.recv(this.fd, at, length, libc.MSG_TRUNC);
   }
@@ -234,6 +383,7 @@ export abstract class Connection implements Handler {
   /** Closes the socket and gives back slot and buffer. */
   protected closeSocket(): void {
     this.releaseBuffer();
+    if (this.ssl !== null) this.endTls();
     this.loop.system.close(this.fd);
     this.loop.freeSlot(this.slot);
     this.fd = -1;

@@ -2,6 +2,7 @@
 // no descriptors left, and goes on when it is told to.
 
 import type { EventLoop, Handler } from "../loop/event_loop.ts";
+import type { TlsServer } from "./tls_server.ts";
 import { EAGAIN, ECONNABORTED, EINTR, EPOLLIN } from "../sys/libc.ts";
 
 const ACCEPTS_MAX = 64;
@@ -18,6 +19,16 @@ export interface Accepter {
 
 export class Listener implements Handler {
   readonly port: number;
+  /** What its clients speak; null speaks plainly. */
+  tls: TlsServer | null = null;
+  /** A whole Strict-Transport-Security field for its answers. */
+  transportSecurity: Uint8Array<ArrayBuffer> | null = null;
+  /** Where requests are sent that should have come by https; 0 answers them. */
+  redirectPort = 0;
+  /** Number of what its HTTP/2 connections bear and announce (assembly/http2/profile.ts). */
+  http2Profile = 0;
+  /** Clients that speak plainly may begin with HTTP/2 (RFC 9113 §3.3). */
+  takesHttp2 = false;
   readonly #slot: number;
   #paused = false;
 
@@ -58,6 +69,11 @@ export class Listener implements Handler {
       this.loop.timers.arm(this.#slot, this.loop.nowMs + PAUSE_MS);
     }
     return false;
+  }
+
+  /** Accepted sockets inherit it: with TLS a small record may follow another that is not acknowledged yet. */
+  sendAtOnce(): void {
+    this.loop.system.setNoDelay(this.fd);
   }
 
   pause(): void {

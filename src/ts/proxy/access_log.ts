@@ -19,6 +19,8 @@ export const LOG_RECORD_BYTES = 2048;
 /** A batch is written when it is this full; LOG_BATCH in assembly/memory.ts leaves room for one line more. */
 const BATCH_BYTES = 65536;
 const BATCH_MS = 1000;
+/** Behind the text of a backend, in the head scratch. */
+const TLS_AT = 256;
 const LINES = Counters.index("log.lines");
 const DROPPED = Counters.index("log.dropped");
 
@@ -70,9 +72,12 @@ export class AccessLog {
     backend: Uint8Array<ArrayBuffer> | null,
     refusalAt: number,
     refusalLength: number,
+    tls: Uint8Array<ArrayBuffer> | null,
   ): void {
     const backendAt = this.#core.codec.headScratchAt();
     if (backend !== null) this.#core.u8.set(backend, backendAt);
+    const tlsAt = backendAt + TLS_AT;
+    if (tls !== null) this.#core.u8.set(tls, tlsAt);
     const at = this.#core.logBatchAt + this.#used;
     const end = this.#core.codec.logEnd(
       record,
@@ -86,6 +91,8 @@ export class AccessLog {
       backend === null ? 0 : backend.length,
       refusalAt,
       refusalLength,
+      tlsAt,
+      tls === null ? 0 : tls.length,
     );
     if (this.#used === 0) this.#beganMs = this.#loop.nowMs;
     this.#used += end - at;

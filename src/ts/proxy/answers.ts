@@ -22,6 +22,9 @@ export const CONNECT_TIMEOUT = -26;
 export const RESPONSE_TIMEOUT = -27;
 export const BACKEND_CLOSED = -28;
 export const TRAILERS_TOO_LARGE = -29;
+export const PLAIN_HTTP = -30;
+export const MISDIRECTED = -31;
+export const BACKEND_TLS = -32;
 
 export const REFUSALS: ReadonlyMap<number, Refusal> = new Map<number, Refusal>([
   [abi.BAD_REQUEST, { name: "bad_request", status: 400, body: "The request is malformed." }],
@@ -55,6 +58,9 @@ export const REFUSALS: ReadonlyMap<number, Refusal> = new Map<number, Refusal>([
   [RESPONSE_TIMEOUT, { name: "response_timeout", status: 504, body: "The backend did not answer in time." }],
   [BACKEND_CLOSED, { name: "backend_closed", status: 502, body: "The backend closed the connection." }],
   [TRAILERS_TOO_LARGE, { name: "trailers_too_large", status: 431, body: "The trailer fields are too large." }],
+  [PLAIN_HTTP, { name: "plain_http", status: 400, body: "This port speaks TLS: the request has to come by https." }],
+  [BACKEND_TLS, { name: "backend_tls", status: 502, body: "There is no secure connection to the backend." }],
+  [MISDIRECTED, { name: "misdirected", status: 421, body: "This connection is for other hosts." }],
 ]);
 
 const REASONS: Record<number, string> = {
@@ -64,6 +70,7 @@ const REASONS: Record<number, string> = {
   408: "Request Timeout",
   413: "Content Too Large",
   414: "URI Too Long",
+  421: "Misdirected Request",
   431: "Request Header Fields Too Large",
   501: "Not Implemented",
   502: "Bad Gateway",
@@ -72,14 +79,22 @@ const REASONS: Record<number, string> = {
   505: "HTTP Version Not Supported",
 };
 
+/** Numbers of refusals are smaller. */
+const REFUSALS_MAX = 40;
 /** Seconds after which a client that was refused for want of room may come again. */
 const RETRY_AFTER_S = 1;
+
+const REDIRECT = "HTTP/1.1 308 Permanent Redirect\r\nContent-Length: 0\r\nLocation: https://";
+const CRLF = "\r\n";
+const COLON = 0x3a;
+const SLASH = 0x2f;
+const QUERY = 0x3f;
 
 const CLOSE = "Connection: close\r\n\r\n";
 const KEEP = "\r\n";
 const KEEP_1_0 = "Connection: keep-alive\r\n\r\n";
 
-interface Piece {
+export interface Piece {
   at: number;
   length: number;
 }
@@ -90,11 +105,13 @@ export class Answers {
   readonly #heads: Piece[] = [];
   readonly #bodies: Piece[] = [];
   readonly #names: Piece[] = [];
-  readonly #statuses = new Int32Array(32);
-  readonly #counts = new Float64Array(32);
+  readonly #statuses = new Int32Array(REFUSALS_MAX);
+  readonly #counts = new Float64Array(REFUSALS_MAX);
   readonly #close: Piece;
   readonly #keep: Piece;
   readonly #keep10: Piece;
+  readonly #redirect: Piece;
+  readonly #crlf: Piece;
   /** Where the texts begin that depend on the configuration, and where the next one goes. */
   readonly #begin: number;
   #end: number;
@@ -106,6 +123,8 @@ export class Answers {
     this.#close = this.#store(CLOSE);
     this.#keep = this.#store(KEEP);
     this.#keep10 = this.#store(KEEP_1_0);
+    this.#redirect = this.#store(REDIRECT);
+    this.#crlf = this.#store(CRLF);
     this.#begin = this.#end;
     this.setBodies(bodies);
   }
@@ -149,15 +168,58 @@ export class Answers {
     return counts;
   }
 
-  /** Writes a whole answer at `to`; returns its length. `toHead`: without the body. */
-  write(to: number, refusal: number, close: boolean, keepAlive10: boolean, toHead: boolean): number {
-    const dateAt = this.#core.textAt + abi.TEXT_DATE;
+  /** Writes a whole answer at `to`; returns its length. `fields`: further ones; `toHead`: without the body. */
+  write(
+    to: number,
+    refusal: number,
+    fields: Uint8Array<ArrayBuffer> | null,
+    close: boolean,
+    keepAlive10: boolean,
+    toHead: boolean,
+  ): number {
     let at = this.#put(to, this.#heads[-refusal]!.at, this.#heads[-refusal]!.length);
-    at = this.#put(at, dateAt + 4, this.#core.i32[dateAt >> 2]!);
-    const end = close ? this.#close : keepAlive10 ? this.#keep10 : this.#keep;
-    at = this.#put(at, end.at, end.length);
+    if (fields !== null) {
+      this.#core.u8.set(fields, at);
+      at += fields.length;
+    }
+    at = this.#putEnd(at, close, keepAlive10);
     if (!toHead) at = this.#put(at, this.#bodies[-refusal]!.at, this.#bodies[-refusal]!.length);
     return at - to;
+  }
+
+  /**
+   * Writes an answer that sends the client to https, with path and query as they are; returns its length. `host` is without
+   * port; `port` is that of https.
+   */
+  writeRedirect(
+    to: number,
+    host: Piece,
+    port: number,
+    target: Piece,
+    close: boolean,
+    keepAlive10: boolean,
+  ): number {
+    const { u8 } = this.#core;
+    let at = this.#put(to, this.#redirect.at, this.#redirect.length);
+    at = this.#put(at, host.at, host.length);
+    if (port !== 443) {
+      u8[at++] = COLON;
+      for (const digit of String(port)) u8[at++] = digit.charCodeAt(0);
+    }
+    // "*" of OPTIONS, and an absolute target without a path
+    const first = target.length === 0 ? 0 : u8[target.at]!;
+    if (first !== SLASH) u8[at++] = SLASH;
+    if (first === SLASH || first === QUERY) at = this.#put(at, target.at, target.length);
+    at = this.#put(at, this.#crlf.at, this.#crlf.length);
+    return this.#putEnd(at, close, keepAlive10) - to;
+  }
+
+  /** The date, what becomes of the connection, and the empty line. */
+  #putEnd(at: number, close: boolean, keepAlive10: boolean): number {
+    const dateAt = this.#core.textAt + abi.TEXT_DATE;
+    at = this.#put(at, dateAt + 4, this.#core.i32[dateAt >> 2]!);
+    const end = close ? this.#close : keepAlive10 ? this.#keep10 : this.#keep;
+    return this.#put(at, end.at, end.length);
   }
 
   bodyLength(refusal: number): number {

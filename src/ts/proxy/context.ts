@@ -12,6 +12,7 @@ import type { HeaderLookup, Router } from "../routing/router.ts";
 import type { AccessLog } from "./access_log.ts";
 import type { Answers } from "./answers.ts";
 import type { Clock } from "./clock.ts";
+import type { Http2Pool } from "./http2_pool.ts";
 import type { Session } from "./session.ts";
 import type { Stream } from "./stream.ts";
 
@@ -49,12 +50,21 @@ export interface ProxyContext {
   routes: Cluster[];
   /** Routes that name the method CONNECT, by the router's index. */
   takesConnect: boolean[];
+  /** Routes that answer hosts which the connection's certificate is not for, by the router's index. */
+  allowsMisdirected: boolean[];
   fields: RequestFields;
+  /** Where short texts lie that the codec is to read in the same call. */
+  textScratchAt: number;
+  /** Where one byte may be written that nobody needs. */
+  byteAt: number;
+  /** The log has members for TLS. */
+  logsTls: boolean;
   draining: boolean;
   sessionsActive: number;
   streamsActive: number;
   idleSessions: Session[];
   idleStreams: Stream[];
+  http2: Http2Pool;
   /** Called when a session has ended. */
   onSessionEnd(): void;
 }

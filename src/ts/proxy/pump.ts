@@ -33,17 +33,33 @@ export function pumpFault(): number {
 /** From this much left, splice is cheaper than recv and send (measured: 201 against 760 µs for 1 MiB). */
 const SPLICE_BYTES_MIN = 32768;
 const SPLICE_BYTES_MAX = 1 << 20;
+/** From this much left, records of TLS are gathered (measured: 1.29 against 1.61 ms for 1 MiB). */
+const GATHER_BYTES_MIN = 65536;
 /** Reads for one connection before the others have their turn. */
 const ROUNDS_MAX = 16;
 
 /** Writes and reads until the body is done or something has to be waited for. */
 export function pump(context: ProxyContext, from: Connection, to: Connection): number {
+  if (!gathers(from, to)) return move(context, from, to);
+  const { system } = context.loop;
+  system.holdWrites(to.fd, true);
+  const result = move(context, from, to);
+  system.holdWrites(to.fd, false);
+  return result;
+}
+
+/** OpenSSL writes record by record: many of them leave together, in full segments, at less than the price of two. */
+function gathers(from: Connection, to: Connection): boolean {
+  return to.ssl !== null && to.fd >= 0 && from.bodyMode === abi.BODY_LENGTH && from.bodyRemaining >= GATHER_BYTES_MIN;
+}
+
+function move(context: ProxyContext, from: Connection, to: Connection): number {
   for (let round = 0; round < ROUNDS_MAX; round++) {
     if (from.outAt < from.outEnd) {
-      const sent = flush(context, from, to);
+      const sent = flush(from, to);
       if (sent !== DONE) return sent;
     }
-    if (from.pipe !== null || canSplice(context, from)) {
+    if (from.pipe !== null || canSplice(context, from, to)) {
       const spliced = splice(context, from, to);
       if (spliced !== DONE) return spliced;
     }
@@ -60,9 +76,9 @@ export function pump(context: ProxyContext, from: Connection, to: Connection): n
 }
 
 /** Sends [outAt, outEnd). */
-export function flush(context: ProxyContext, from: Connection, to: Connection): number {
+export function flush(from: Connection, to: Connection): number {
   const length = from.outEnd - from.outAt;
-  const n = context.loop.system.send(to.fd, from.outAt, length);
+  const n = to.send(from.outAt, length);
   if (n === length) {
     to.sent += n;
     from.outAt = from.outEnd;
@@ -102,9 +118,9 @@ function receive(context: ProxyContext, from: Connection): number {
   const n = from.receive(length);
   if (n > 0) return takeBody(context, from);
   if (n === WOULD_BLOCK) return DONE;
-  if (n === 0 && from.bodyMode === abi.BODY_CLOSE) {
+  if (n === 0 && from.bodyMode >= abi.BODY_CLOSE) {
     from.bodyDone = true;
-    if (from.reframed) frame(context.core, from, from.inAt, 0, true, 0);
+    if (from.reframed) frame(context.core, from, from.inAt, 0, true, from.inTrailers ? from.record : 0);
     return DONE;
   }
   return SOURCE_LOST;
@@ -128,17 +144,30 @@ export function takeBody(context: ProxyContext, from: Connection): number {
     }
     case abi.BODY_CHUNKED:
       return takeChunks(context, from, length);
-    case abi.BODY_CLOSE: {
-      const at = from.inAt;
-      from.inAt = from.inEnd;
-      frame(context.core, from, at, length, false, 0);
-      return DONE;
-    }
+    case abi.BODY_CLOSE:
+    case abi.BODY_STREAM:
+      return takeAll(context, from, length);
     default:
       from.bodyDone = true;
       from.outAt = from.outEnd = from.inAt;
       return DONE;
   }
+}
+
+/** A body that ends with its connection or stream; a stream may have ended already. */
+function takeAll(context: ProxyContext, from: Connection, length: number): number {
+  const at = from.inAt;
+  from.inAt = from.inEnd;
+  if (from.bodyMode === abi.BODY_STREAM) {
+    from.bodyReceived += length;
+    if (from.bodyBytesMax !== 0 && from.bodyReceived > from.bodyBytesMax) {
+      fault = BODY_TOO_LARGE;
+      return MALFORMED;
+    }
+    from.bodyDone = from.hasEnded;
+  }
+  frame(context.core, from, at, length, from.bodyDone, 0);
+  return DONE;
 }
 
 function takeChunks(context: ProxyContext, from: Connection, length: number): number {
@@ -183,9 +212,11 @@ function frame(core: Core, from: Connection, at: number, length: number, last: b
   from.outEnd = from.outAt + core.result[abi.R_OUT_LENGTH]!;
 }
 
-function canSplice(context: ProxyContext, from: Connection): boolean {
-  return from.bodyMode === abi.BODY_LENGTH && from.bodyRemaining >= SPLICE_BYTES_MIN && from.readable &&
-    context.pipes.max > 0 && from.inAt === from.inEnd;
+/** The kernel moves only what need not be encrypted or decrypted. */
+function canSplice(context: ProxyContext, from: Connection, to: Connection): boolean {
+  return from.bodyMode === abi.BODY_LENGTH && from.bodyRemaining >= SPLICE_BYTES_MIN && from.ssl === null &&
+    to.ssl === null && from.fd >= 0 && to.fd >= 0 &&
+    from.readable && context.pipes.max > 0 && from.inAt === from.inEnd;
 }
 
 /** Splices until the body is done or something has to be waited for. DONE: go on as usual. */

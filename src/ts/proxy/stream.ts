@@ -12,13 +12,17 @@ import * as abi from "../../../assembly/abi.ts";
 import type { Backend } from "../cluster/backend.ts";
 import { type Cluster, NO_CONNECTION } from "../cluster/cluster.ts";
 import type { Upstream, UpstreamOwner } from "../cluster/upstream.ts";
-import { WOULD_BLOCK } from "../net/connection.ts";
+import { EPROTO, errnoText, WOULD_BLOCK } from "../net/connection.ts";
+import { TIMED_OUT, type TlsFault, type TlsFaultName } from "../net/tls_backend_faults.ts";
+import { hostEnd } from "../net/tls_certificates.ts";
 import { Counters } from "../observe/counters.ts";
 import * as answers from "./answers.ts";
 import type { ProxyContext } from "./context.ts";
+import type { Downstream } from "./downstream.ts";
 import * as pumping from "./pump.ts";
 import { makeRoomForHead, pump, takeBody } from "./pump.ts";
-import type { Session } from "./session.ts";
+import type { SecureSession } from "./secure_session.ts";
+import { beginTunnel, pumpTunnel } from "./tunnel.ts";
 
 const REQUESTS = Counters.index("requests");
 const RESPONSES_1XX = Counters.index("responses.1xx");
@@ -26,20 +30,24 @@ const CONNECTED = Counters.index("upstreams.connected");
 const REUSED = Counters.index("upstreams.reused");
 const FAILED = Counters.index("upstreams.failed");
 const STALE = Counters.index("upstreams.stale");
+const TLS_HANDSHAKES = Counters.index("upstreams.tls.handshakes");
+const TLS_RESUMED = Counters.index("upstreams.tls.resumed");
 const RETRIED = Counters.index("requests.retried");
 const ABORTED = Counters.index("client.aborted");
 const TRUNCATED = Counters.index("backend.truncated");
 const TUNNELS = Counters.index("tunnels");
 const BYTES_TO_CLIENT = Counters.index("bytes.to_client");
+const REDIRECTED = Counters.index("requests.redirected");
 const BYTES_FROM_CLIENT = Counters.index("bytes.from_client");
 
 /** Connections tried for one request, the first included. */
 const TRIES_MAX = 3;
 /** What the log says when the client went away (nginx's number). */
 const CLIENT_CLOSED = 499;
+const PERMANENT_REDIRECT = 308;
 
 export class Stream implements UpstreamOwner {
-  session: Session | null = null;
+  session: Downstream | null = null;
   upstream: Upstream | null = null;
   #cluster: Cluster | null = null;
   #backend: Backend | null = null;
@@ -70,7 +78,7 @@ export class Stream implements UpstreamOwner {
 
   // ---- beginning ----
 
-  #reset(session: Session): void {
+  #reset(session: Downstream): void {
     this.session = session;
     this.upstream = null;
     this.#cluster = null;
@@ -96,7 +104,7 @@ export class Stream implements UpstreamOwner {
   }
 
   /** Takes over the request whose head the session has just read; the result area describes it. */
-  begin(session: Session): void {
+  begin(session: Downstream): void {
     this.#reset(session);
     const { context } = this;
     const r = context.core.result;
@@ -109,7 +117,13 @@ export class Stream implements UpstreamOwner {
     session.beginBody(headEnd, bodyMode, context.core.codec.requestContentLength(), context.bodyBytesMax);
     const max = context.bodyBytesMax;
     if (max !== 0 && session.bodyRemaining > max) return this.refuse(answers.BODY_TOO_LARGE);
+    if (session.listener.redirectPort !== 0) return this.#redirect(session, session.listener.redirectPort);
     const route = this.#route(session);
+    // before it is told whether there is a route
+    const allowsAny = route >= 0 && context.allowsMisdirected[route]!;
+    if (session.secure !== null && !allowsAny && !this.#isCovered(session.secure)) {
+      return this.refuse(answers.MISDIRECTED);
+    }
     if (route < 0) return this.refuse(answers.NO_ROUTE);
     if (this.#flags & abi.F_CONNECT && !context.takesConnect[route]) return this.#refuseConnect();
     this.#cluster = context.routes[route]!;
@@ -119,7 +133,7 @@ export class Stream implements UpstreamOwner {
   }
 
   /** A request that cannot be carried out: only answered and logged. */
-  beginRefused(session: Session, refusal: number): void {
+  beginRefused(session: Downstream, refusal: number): void {
     this.#reset(session);
     this.context.counters.add(REQUESTS, 1);
     this.#flags = 0;
@@ -133,7 +147,7 @@ export class Stream implements UpstreamOwner {
     this.#logged = true;
   }
 
-  #route(session: Session): number {
+  #route(session: Downstream): number {
     const { router, fields, core } = this.context;
     const r = core.result;
     fields.record = session.record;
@@ -149,20 +163,37 @@ export class Stream implements UpstreamOwner {
     );
   }
 
+  /** RFC 9110 §15.5.20: whether the certificate that the client was shown is for the host that it asks for. */
+  #isCovered({ certificates }: SecureSession): boolean {
+    const { result: r, u8 } = this.context.core;
+    return certificates !== null && certificates.covers(u8, r[abi.R_HOST_AT]!, r[abi.R_HOST_LENGTH]!);
+  }
+
   /** Writes the head anew in front of what has come of the body. 0 or a refusal. */
-  #writeRequest(session: Session, headEnd: number): number {
+  #writeRequest(session: Downstream, headEnd: number): number {
     const { core, clock } = this.context;
-    const length = core.codec.writeRequestHead(session.record, session.listener.port, 0, clock.nextRequestId());
-    session.reframed = session.bodyMode === abi.BODY_CHUNKED;
-    if (session.reframed) core.codec.beginChunks(session.record);
-    session.inAt = headEnd;
-    if (takeBody(this.context, session) !== pumping.DONE) return pumping.pumpFault();
-    core.codec.placeHead(session.outAt, length);
-    session.outAt -= length;
+    const { secure, listener } = session;
+    const identity = this.#place(secure === null ? null : secure.identity);
+    const length = core.codec.writeRequestHead(
+      session.record,
+      listener.port,
+      secure === null ? 0 : 1,
+      clock.nextRequestId(),
+      this.context.textScratchAt,
+      identity,
+    );
+    if (session.placeRequestHead(length, headEnd) !== pumping.DONE) return pumping.pumpFault();
     this.#holdsRequest = session.bodyDone;
     this.#requestAt = session.outAt;
     this.#requestEnd = session.outEnd;
     return 0;
+  }
+
+  /** Puts a text where the codec can read it; its length. */
+  #place(text: Uint8Array<ArrayBuffer> | null): number {
+    if (text === null) return 0;
+    this.context.core.u8.set(text, this.context.textScratchAt);
+    return text.length;
   }
 
   // ---- connecting ----
@@ -188,22 +219,44 @@ export class Stream implements UpstreamOwner {
   #begunConnected(upstream: Upstream): void {
     if (!upstream.reused) {
       this.context.counters.add(CONNECTED, 1);
-      upstream.backend.connectSucceeded();
+      if (upstream.ssl === null) upstream.backend.connectSucceeded();
+      else this.#countHandshake(upstream);
     }
     this.#pumpRequest();
   }
 
   onUpstreamConnected(error: number): void {
     const upstream = this.upstream!;
-    if (error === 0) this.#begunConnected(upstream);
-    else this.#connectFailed(answers.CONNECT_FAILED);
+    if (error === 0) return this.#begunConnected(upstream);
+    upstream.backend.connectFailed(this.context.loop.nowMs, errnoText(-error));
+    this.#connectFailed(answers.CONNECT_FAILED);
   }
 
-  /** Nothing has been sent, so any request may go to another backend. */
+  /**
+   * That a handshake is complete says in TLS 1.3 that we take the backend, not that it takes us: it counts as working again
+   * when it has answered.
+   */
+  #countHandshake(upstream: Upstream): void {
+    const { counters } = this.context;
+    counters.add(TLS_HANDSHAKES, 1);
+    if (upstream.isResumed) counters.add(TLS_RESUMED, 1);
+  }
+
+  onUpstreamTlsFailed(fault: TlsFault): void {
+    this.#noteTlsFault(fault);
+    this.#connectFailed(answers.BACKEND_TLS);
+  }
+
+  #noteTlsFault({ name, text }: TlsFault): void {
+    const { counters, loop } = this.context;
+    counters.add(faultIndex(name), 1);
+    this.upstream!.backend.tlsFailed(loop.nowMs, text);
+  }
+
+  /** Nothing has been sent that was taken, so any request may go to another backend. */
   #connectFailed(refusal: number): void {
-    const backend = this.upstream!.backend;
+    const { backend } = this.upstream!;
     this.context.counters.add(FAILED, 1);
-    backend.connectFailed(this.context.loop.nowMs);
     this.#dropUpstream();
     if (this.#tries >= TRIES_MAX || this.#cluster!.backends.length === 1) return this.refuse(refusal);
     this.context.counters.add(RETRIED, 1);
@@ -224,7 +277,9 @@ export class Stream implements UpstreamOwner {
       return;
     }
     if (!this.#requestSent) this.#pumpRequest();
-    if (this.session === session && this.upstream === upstream && this.#answered) this.#pumpResponse();
+    if (this.session !== session || this.upstream !== upstream) return;
+    // an answer may have been left unread since there was no room for its head
+    if (this.#answered || (session.isShared && upstream.readable)) this.#pumpResponse();
   }
 
   onUpstreamEvents(): void {
@@ -247,9 +302,15 @@ export class Stream implements UpstreamOwner {
   onUpstreamTimeout(): void {
     const upstream = this.upstream!;
     if (this.#tunnel) return this.#endTunnel();
-    if (upstream.connecting) return this.#connectFailed(answers.CONNECT_TIMEOUT);
+    if (upstream.connecting) return this.#connectTimedOut(upstream);
     if (this.#responseBegun) return this.#truncate();
     this.refuse(answers.RESPONSE_TIMEOUT);
+  }
+
+  #connectTimedOut(upstream: Upstream): void {
+    if (upstream.handshaking) this.#noteTlsFault(TIMED_OUT);
+    else upstream.backend.connectFailed(this.context.loop.nowMs, "no connection in time");
+    this.#connectFailed(answers.CONNECT_TIMEOUT);
   }
 
   /** The last buffers are needed for an answer: this request can do without being sent again. */
@@ -258,7 +319,7 @@ export class Stream implements UpstreamOwner {
     if (this.#requestSent && this.#holdsRequest) this.#letGoOfRequest(session);
   }
 
-  #letGoOfRequest(session: Session): void {
+  #letGoOfRequest(session: Downstream): void {
     this.#holdsRequest = false;
     if (session.inAt === session.inEnd) session.releaseBuffer();
   }
@@ -273,9 +334,7 @@ export class Stream implements UpstreamOwner {
         this.#requestSent = true;
         session.disarmTimer();
         if (!this.#answered) upstream.armTimer(this.#cluster!.responseTimeoutMs);
-        if (!this.#holdsRequest || !upstream.reused || (this.#flags & abi.F_IDEMPOTENT) === 0) {
-          this.#letGoOfRequest(session);
-        }
+        if (!this.#mayBeSentAgain(upstream)) this.#letGoOfRequest(session);
         return;
       case pumping.WAIT_SOURCE:
         if (!this.#answered) upstream.disarmTimer();
@@ -294,6 +353,12 @@ export class Stream implements UpstreamOwner {
       case pumping.SINK_LOST:
         return this.#requestRefusedByBackend(upstream);
     }
+  }
+
+  /** On a pooled connection that may be dead; and on a new one with TLS, which the backend may still refuse. */
+  #mayBeSentAgain(upstream: Upstream): boolean {
+    if (!this.#holdsRequest) return false;
+    return upstream.reused ? (this.#flags & abi.F_IDEMPOTENT) !== 0 : upstream.ssl !== null;
   }
 
   /** The backend takes no more of the request; it may have answered before it closed. */
@@ -333,10 +398,11 @@ export class Stream implements UpstreamOwner {
   }
 
   /** Reads heads until the final one is ready to be sent. False: waits, or the exchange is over. */
-  #readHead(session: Session, upstream: Upstream): boolean {
+  #readHead(session: Downstream, upstream: Upstream): boolean {
     const { context } = this;
     const { core } = context;
     for (;;) {
+      if (!session.mayPutHead()) return false;
       // an interim answer goes out before anything else
       if (upstream.outAt < upstream.outEnd && !this.#flushInterim(session, upstream)) return false;
       let fresh = upstream.inEnd - upstream.inAt;
@@ -369,7 +435,7 @@ export class Stream implements UpstreamOwner {
   }
 
   /** Receives the next bytes of a head; 0 when there are none or the exchange is over. */
-  #receiveHead(session: Session, upstream: Upstream): number {
+  #receiveHead(session: Downstream, upstream: Upstream): number {
     if (!upstream.readable) {
       if (upstream.inAt === upstream.inEnd) upstream.releaseBuffer();
       return 0;
@@ -379,16 +445,32 @@ export class Stream implements UpstreamOwner {
     if (n > 0) {
       if (!this.#answered) {
         this.#answered = true;
+        if (upstream.ssl !== null && !upstream.reused) upstream.backend.connectSucceeded();
         if (this.#holdsRequest && this.#requestSent) this.#letGoOfRequest(session);
       }
       return n;
     }
     if (n !== WOULD_BLOCK) {
-      this.#backendLost(upstream);
+      if (upstream.ssl !== null && n === -EPROTO) this.#refusedByTls(upstream, n);
+      else this.#backendLost(upstream);
       return 0;
     }
     if (upstream.inAt === upstream.inEnd) upstream.releaseBuffer();
     return 0;
+  }
+
+  /** In TLS 1.3 an alert comes after the handshake when the backend does not take our certificate, or the want of one. */
+  #refusedByTls(upstream: Upstream, result: number): void {
+    this.#noteTlsFault(upstream.tlsFault(result));
+    if (upstream.reused || this.#answered || !this.#holdsRequest) return this.refuse(answers.BACKEND_TLS);
+    this.#sendAgain();
+    this.#connectFailed(answers.BACKEND_TLS);
+  }
+
+  #sendAgain(): void {
+    const session = this.session!;
+    session.outAt = this.#requestAt;
+    session.outEnd = this.#requestEnd;
   }
 
   /** RFC 9110 §15.2: interim answers pass, but not to HTTP/1.0 clients. */
@@ -402,13 +484,11 @@ export class Stream implements UpstreamOwner {
       if (upstream.inAt === upstream.inEnd) upstream.rewind();
       return;
     }
-    const length = core.codec.writeResponseHead(upstream.record, 0);
-    core.codec.placeHead(headEnd, length);
-    upstream.outAt -= length;
+    this.session!.putInterim(upstream);
   }
 
-  #flushInterim(session: Session, upstream: Upstream): boolean {
-    switch (pumping.flush(this.context, upstream, session)) {
+  #flushInterim(session: Downstream, upstream: Upstream): boolean {
+    switch (pumping.flush(upstream, session)) {
       case pumping.DONE:
         this.#headBytes = session.sent;
         if (upstream.inAt === upstream.inEnd) upstream.rewind();
@@ -423,7 +503,7 @@ export class Stream implements UpstreamOwner {
   }
 
   /** The final head: decides how it goes on, and writes it in front of what has come of the body. False: refused. */
-  #takeHead(session: Session, upstream: Upstream, status: number): boolean {
+  #takeHead(session: Downstream, upstream: Upstream, status: number): boolean {
     const { core } = this.context;
     const r = core.result;
     const headEnd = r[abi.R_HEAD_END]!;
@@ -436,20 +516,22 @@ export class Stream implements UpstreamOwner {
     upstream.beginBody(headEnd, bodyMode, core.codec.responseContentLength(), 0);
     this.#upstreamReusable = (flags & abi.F_KEEP_ALIVE) !== 0 && bodyMode !== abi.BODY_CLOSE;
     const unknownLength = bodyMode === abi.BODY_CHUNKED || bodyMode === abi.BODY_CLOSE;
-    upstream.reframed = unknownLength && !isOld;
+    upstream.reframed = unknownLength && !isOld && !session.isShared;
     if ((unknownLength && isOld) || this.context.draining) this.#closes = true;
     // an answer that does not wait for the request: nobody needs the rest of it
     if (!session.bodyDone && status >= 300) this.#closes = this.#requestSent = true;
-    const length = core.codec.writeResponseHead(upstream.record, this.#how(flags, upstream.reframed, status));
+    const how = this.#how(flags, upstream.reframed, status);
+    const transport = this.#place(session.listener.transportSecurity);
+    const ends = upstream.bodyRemaining === 0 && bodyMode <= abi.BODY_LENGTH && (flags & abi.F_UPGRADE) === 0;
+    const length = session.writeResponseHead(upstream, how, transport, ends);
     if (bodyMode === abi.BODY_CHUNKED) core.codec.beginChunks(upstream.record);
     if (takeBody(this.context, upstream) !== pumping.DONE) {
-      this.#responseBegun = false;
+      // of what is shared, the head has been sent
+      this.#responseBegun = session.isShared;
       this.refuse(abi.BAD_RESPONSE);
       return false;
     }
-    core.codec.placeHead(upstream.outAt, length);
-    upstream.outAt -= length;
-    this.#headBytes = session.sent + length;
+    this.#headBytes = session.placeResponseHead(upstream, length);
     if (flags & abi.F_UPGRADE) this.#becomeTunnel(session, upstream);
     return true;
   }
@@ -461,6 +543,7 @@ export class Stream implements UpstreamOwner {
       this.context.clock.refresh(this.context.loop.nowMs);
       how |= abi.W_ADD_DATE;
     }
+    if (this.session!.isShared) return responseFlags & abi.F_UPGRADE ? how | abi.W_TUNNEL : how;
     if (status === 101) how |= abi.W_UPGRADE;
     else if (responseFlags & abi.F_UPGRADE) how |= abi.W_TUNNEL;
     else if (this.#closes) how |= abi.W_CLOSE;
@@ -472,6 +555,7 @@ export class Stream implements UpstreamOwner {
   #finish(): void {
     const session = this.session!;
     const upstream = this.upstream!;
+    session.endResponse(upstream);
     // bytes that a backend sends too much must not become the answer to somebody else's next request
     const reusable = this.#upstreamReusable && this.#requestSent && session.bodyDone &&
       upstream.isQuiet(this.context.core.codec.headScratchAt());
@@ -494,11 +578,9 @@ export class Stream implements UpstreamOwner {
       (this.#flags & abi.F_IDEMPOTENT) !== 0 && this.#tries < TRIES_MAX;
     if (upstream.reused && !this.#answered) this.context.counters.add(STALE, 1);
     if (!mayRepeat) return this.refuse(answers.BACKEND_CLOSED);
-    const session = this.session!;
     this.#dropUpstream();
     this.context.counters.add(RETRIED, 1);
-    session.outAt = this.#requestAt;
-    session.outEnd = this.#requestEnd;
+    this.#sendAgain();
     this.#connect(true, null);
   }
 
@@ -523,27 +605,52 @@ export class Stream implements UpstreamOwner {
     this.refuse(abi.METHOD_NOT_ALLOWED);
   }
 
-  #sendAnswer(session: Session, refusal: number): boolean {
+  /** RFC 9110 §15.4.9: the same request, by https. */
+  #redirect(session: Downstream, port: number): void {
+    const { core, loop, clock, answers: texts, counters } = this.context;
+    const r = core.result;
+    const at = r[abi.R_HOST_AT]!;
+    const length = hostEnd(core.u8, at, at + r[abi.R_HOST_LENGTH]!) - at;
+    if (this.#flags & abi.F_CONNECT) return this.#refuseConnect();
+    if (length === 0) return this.refuse(abi.BAD_REQUEST);
+    if (!session.bodyDone) this.#closes = true;
+    counters.add(REDIRECTED, 1);
+    this.#status = PERMANENT_REDIRECT;
+    clock.refresh(loop.nowMs);
+    const to = core.codec.headScratchAt();
+    const target = { at: r[abi.R_TARGET_AT]!, length: r[abi.R_TARGET_LENGTH]! };
+    const isOld = (this.#flags & abi.F_KEEP_ALIVE_1_0) !== 0;
+    const closes = this.#closes && !session.isShared;
+    const written = texts.writeRedirect(to, { at, length }, port, target, closes, isOld);
+    const sent = session.sendAnswer(to, written, written, PERMANENT_REDIRECT);
+    this.#headBytes = session.sent;
+    this.#end(session, this.#closes || !sent);
+  }
+
+  #sendAnswer(session: Downstream, refusal: number): boolean {
     const { core, loop, clock, answers } = this.context;
     clock.refresh(loop.nowMs);
     const to = core.codec.headScratchAt();
     const toHead = (this.#flags & abi.F_HEAD) !== 0;
-    const length = answers.write(to, refusal, this.#closes, (this.#flags & abi.F_KEEP_ALIVE_1_0) !== 0, toHead);
-    const n = loop.system.send(session.fd, to, length);
-    if (n > 0) session.sent += n;
-    this.#headBytes = session.sent - (toHead ? 0 : answers.bodyLength(refusal));
-    return n === length;
+    const isOld = (this.#flags & abi.F_KEEP_ALIVE_1_0) !== 0;
+    // what did not come by TLS has no say in how it is to come (RFC 6797 §7.2)
+    const fields = session.secure === null ? null : session.listener.transportSecurity;
+    const closes = this.#closes && !session.isShared;
+    const length = answers.write(to, refusal, fields, closes, isOld, toHead);
+    const bodyLength = toHead ? 0 : answers.bodyLength(refusal);
+    const sent = session.sendAnswer(to, length - bodyLength, length, answers.status(refusal));
+    this.#headBytes = session.sent - bodyLength;
+    return sent;
   }
 
   /** The answer has begun and cannot be completed. */
   #truncate(): void {
     const session = this.session!;
     this.context.counters.add(TRUNCATED, 1);
-    // without length and chunks, only a reset tells the end from the middle
     const looksComplete = this.upstream !== null && this.upstream.bodyMode !== abi.BODY_LENGTH &&
       !this.upstream.reframed;
     this.#dropUpstream();
-    if (looksComplete) this.context.loop.system.setResetOnClose(session.fd);
+    session.cutShort(looksComplete);
     this.#endAtOnce(session);
   }
 
@@ -565,26 +672,15 @@ export class Stream implements UpstreamOwner {
 
   // ---- tunnel ----
 
-  #becomeTunnel(session: Session, upstream: Upstream): void {
+  #becomeTunnel(session: Downstream, upstream: Upstream): void {
     this.#tunnel = true;
     this.context.counters.add(TUNNELS, 1);
     this.#letGoOfRequest(session);
-    // what either side has sent behind its head belongs to the tunnel
-    session.beginTunnel(abi.BODY_CLOSE);
-    upstream.beginTunnel(abi.BODY_CLOSE);
+    beginTunnel(session, upstream);
   }
 
   #pumpTunnel(): void {
-    const session = this.session!;
-    const upstream = this.upstream!;
-    const { loop } = this.context;
-    const down = pump(this.context, upstream, session);
-    const up = down === pumping.SINK_LOST ? down : pump(this.context, session, upstream);
-    if (down >= pumping.SOURCE_LOST || up >= pumping.SOURCE_LOST) return this.#endTunnel();
-    if (down === pumping.DONE && session.noteWriteEnd()) loop.system.shutdownWrite(session.fd);
-    if (up === pumping.DONE && upstream.noteWriteEnd()) loop.system.shutdownWrite(upstream.fd);
-    if (down === pumping.DONE && up === pumping.DONE) return this.#endTunnel();
-    session.armTimer(this.context.timeouts.tunnelMs);
+    if (!pumpTunnel(this.context, this.session!, this.upstream!)) this.#endTunnel();
   }
 
   #endTunnel(): void {
@@ -595,18 +691,18 @@ export class Stream implements UpstreamOwner {
 
   // ---- ending ----
 
-  #end(session: Session, closes: boolean): void {
+  #end(session: Downstream, closes: boolean): void {
     this.#account(session);
     session.endStream(closes);
   }
 
-  #endAtOnce(session: Session): void {
+  #endAtOnce(session: Downstream): void {
     this.#account(session);
     session.close();
   }
 
   /** Logs, counts, and gives the object back. */
-  #account(session: Session): void {
+  #account(session: Downstream): void {
     const { context } = this;
     const bodyBytes = session.sent > this.#headBytes ? session.sent - this.#headBytes : 0;
     context.counters.add(BYTES_TO_CLIENT, session.sent);
@@ -623,6 +719,7 @@ export class Stream implements UpstreamOwner {
         this.#backend === null ? null : this.#backend.text,
         this.#refusal === 0 ? 0 : context.answers.nameAt(this.#refusal),
         this.#refusal === 0 ? 0 : context.answers.nameLength(this.#refusal),
+        session.secure === null ? null : session.secure.logged,
       );
     }
     session.abandonPipe(context.pipes);
@@ -631,4 +728,13 @@ export class Stream implements UpstreamOwner {
     context.streamsActive--;
     context.idleStreams.push(this);
   }
+}
+
+const faultIndexes = new Map<TlsFaultName, number>();
+
+/** Only failures look their counter up. */
+function faultIndex(name: TlsFaultName): number {
+  let index = faultIndexes.get(name);
+  if (index === undefined) faultIndexes.set(name, index = Counters.index(`upstreams.tls_failed.${name}`));
+  return index;
 }

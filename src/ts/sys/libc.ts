@@ -30,9 +30,16 @@ const { symbols: libc } = Deno.dlopen("libc.so.6", {
   __errno_location: { parameters: [], result: "pointer" },
 });
 
+/** Of the last call of this thread, in C: for those that call OpenSSL. */
+export function lastErrno(): number {
+  return errnoView[0]!;
+}
+
 const errnoView = new Int32Array(Deno.UnsafePointerView.getArrayBuffer(libc.__errno_location()!, 4));
 
 export const EINTR = 4;
+export const EPROTO = 71;
+export const ECONNRESET = 104;
 export const EAGAIN = 11;
 export const ECONNABORTED = 103;
 export const EINPROGRESS = 115;
@@ -54,6 +61,8 @@ export const EPOLL_CTL_DEL = 2;
 export const EPOLL_CTL_MOD = 3;
 
 export const SHUT_WR = 1;
+/** The bytes stay to be read. */
+export const MSG_PEEK = 0x2;
 /** With recv on TCP: throw the bytes away instead of copying them. */
 export const MSG_TRUNC = 0x20;
 
@@ -69,6 +78,7 @@ const SO_ERROR = 4;
 const SO_LINGER = 13;
 const IPPROTO_TCP = 6;
 const TCP_NODELAY = 1;
+const TCP_CORK = 3;
 const SPLICE_MOVE_NONBLOCK = 3;
 const F_SETPIPE_SZ = 1031;
 const CLOCK_MONOTONIC_COARSE = 6;
@@ -94,6 +104,11 @@ export function bindSystem(memory: Uint8Array<ArrayBuffer>, scratchAt: number) {
   return {
     recv(fd: number, at: number, length: number, flags: number): number {
       const n = libc.recv(fd, BigInt.asUintN(64, base + BigInt(at | 0)), length, flags);
+      return n < 0 ? -errnoView[0]! : n;
+    },
+    /** Like recv; what is received is received again later. */
+    peek(fd: number, at: number, length: number): number {
+      const n = libc.recv(fd, BigInt.asUintN(64, base + BigInt(at | 0)), length, MSG_PEEK);
       return n < 0 ? -errnoView[0]! : n;
     },
     send(fd: number, at: number, length: number): number {
@@ -140,6 +155,11 @@ export function bindSystem(memory: Uint8Array<ArrayBuffer>, scratchAt: number) {
     setNoDelay(fd: number): void {
       words[word] = 1;
       libc.setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, scratch, 4);
+    },
+    /** What is written from now on waits, for a fifth of a second at most, until it is let go. */
+    holdWrites(fd: number, held: boolean): void {
+      words[word] = held ? 1 : 0;
+      libc.setsockopt(fd, IPPROTO_TCP, TCP_CORK, scratch, 4);
     },
     /** The next close sends RST and forgets what was not sent: for answers that must not look complete. */
     setResetOnClose(fd: number): void {

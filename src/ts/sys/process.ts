@@ -104,7 +104,9 @@ export function signalSet(signals: readonly number[]): Uint8Array<ArrayBuffer> {
 }
 
 /** char *[] with a closing NULL; `strings` keeps alive what the pointers lead to. */
-export function stringArray(texts: string[]): { pointers: Uint8Array<ArrayBuffer>; strings: Uint8Array<ArrayBuffer>[] } {
+export function stringArray(
+  texts: string[],
+): { pointers: Uint8Array<ArrayBuffer>; strings: Uint8Array<ArrayBuffer>[] } {
   const strings = texts.map(cString);
   const pointers = new BigUint64Array([...strings.map(addressOf), 0n]);
   return { pointers: new Uint8Array(pointers.buffer), strings };

@@ -27,12 +27,13 @@ export function explain(
 }
 
 function standing(backend: Backend): BackendStanding {
-  const { endpoint, weight, requests, connections, idle, retired, failures } = backend;
+  const { endpoint, weight, requests, connections, idle, retired, failures, fault } = backend;
   const isDraining = retired || weight === 0;
   return {
     address: endpoint.text,
     weight,
     standing: isDraining ? "draining" : failures > 0 ? "avoided" : "up",
+    fault,
     requests,
     connections,
     idle,

@@ -3,8 +3,10 @@
 
 import * as abi from "../../../assembly/abi.ts";
 import { instantiateCore } from "../../wasm/core.ts";
+import { streamsPerConnection } from "../config/http2_streams.ts";
+import type { ClusterWatcher } from "../cluster/cluster.ts";
 import type { UpstreamContext } from "../cluster/upstream.ts";
-import { EventLoop, type Handler, SCRATCH_ADDRESS_AT } from "../loop/event_loop.ts";
+import { EventLoop, type Handler, SCRATCH_ADDRESS_AT, SCRATCH_TEXT_AT } from "../loop/event_loop.ts";
 import { Buffers } from "../net/buffers.ts";
 import { type Accepter, Listener } from "../net/listener.ts";
 import { Pipes } from "../net/pipes.ts";
@@ -14,14 +16,20 @@ import { Answers } from "../proxy/answers.ts";
 import { Clock } from "../proxy/clock.ts";
 import type { ProxyContext } from "../proxy/context.ts";
 import { Fields } from "../proxy/fields.ts";
+import { Http2Pool } from "../proxy/http2_pool.ts";
+import { Http2Session } from "../proxy/http2_session.ts";
 import { Session } from "../proxy/session.ts";
 import { closeFd, readWhole } from "../sys/fds.ts";
 import { EPOLLIN } from "../sys/libc.ts";
 import { applySandbox } from "../sys/sandbox.ts";
+import { type PreparedTls, WorkerTls } from "./certificates.ts";
 import type { Channel } from "./channel.ts";
 import type { WorkerChange, WorkerOrder, WorkerSnapshot, WorkerStatus } from "./protocol.ts";
 import { explain } from "./explain.ts";
+import { Http2Profiles } from "./http2_profiles.ts";
+import { rewrite } from "./rewriting.ts";
 import { ChangeRefused, isTrusted, type Prepared, Tables } from "./tables.ts";
+import { warmUp } from "./warm_up.ts";
 
 export type StartOrder = Extract<WorkerOrder, { order: "start" }>;
 
@@ -44,13 +52,17 @@ export class Worker implements Accepter, Handler {
   readonly #drainMs: number;
   readonly #context: ProxyContext;
   readonly #tables: Tables;
+  readonly #tls: WorkerTls;
+  readonly #http2: Http2Profiles;
   readonly #listeners: Listener[] = [];
   readonly #addressAt: number;
   #full = false;
   #drainDeadlineMs = Infinity;
   #upkeepMs = 0;
   /** A change that waits for its commit, and the listeners that come with it. */
-  #prepared: { change: Prepared; listeners: { name: string; fd: number }[]; tookMs: number } | undefined;
+  #prepared:
+    | { change: Prepared; tls: PreparedTls; listeners: { name: string; fd: number }[]; tookMs: number }
+    | undefined;
 
   constructor(channel: Channel, module: WebAssembly.Module, order: StartOrder, fds: number[]) {
     const byName = (name: string) => fds[order.fds.indexOf(name)];
@@ -63,13 +75,14 @@ export class Worker implements Accepter, Handler {
     this.#context = this.#makeContext(module, snapshot, byName("access_log"));
     const { core, loop, upstreams } = this.#context;
     this.#addressAt = core.systemAt + SCRATCH_ADDRESS_AT;
-    this.#tables = new Tables(snapshot, upstreams, {
-      drained: (cluster, { endpoint }) => channel.send({ event: "backend_drained", cluster, address: endpoint.text }),
-      standing: (cluster, { endpoint }, up) =>
-        channel.send({ event: up ? "backend_up" : "backend_down", cluster, address: endpoint.text }),
+    this.#http2 = new Http2Profiles(core, snapshot);
+    this.#tls = new WorkerTls(snapshot, byName("certificates"), core.u8, (message) => {
+      channel.send({ event: "log", level: "error", message });
     });
-    const { router, routes, takesConnect, timeouts } = this.#tables;
-    Object.assign(this.#context, { router, routes, takesConnect, timeouts });
+    this.#tables = new Tables(snapshot, upstreams, backendWatcher(channel), this.#tls.firstClients(snapshot));
+    const { router, routes, takesConnect, allowsMisdirected, timeouts } = this.#tables;
+    Object.assign(this.#context, { router, routes, takesConnect, allowsMisdirected, timeouts });
+    warmUp(this.#tables, snapshot);
     const sandbox = applySandbox(snapshot.state.user, snapshot.state.sandbox);
     this.#channelSlot = loop.takeSlot();
     loop.add(this.#channelSlot, channel.fd, EPOLLIN, this);
@@ -81,7 +94,7 @@ export class Worker implements Accepter, Handler {
 
   #makeContext(module: WebAssembly.Module, { state }: WorkerSnapshot, logFd: number | undefined): ProxyContext {
     const { limits } = state;
-    const slots = limits.connections + limits.upstream_connections + OTHER_SLOTS;
+    const slots = limits.connections + limits.upstream_connections + limits.http2_streams + OTHER_SLOTS;
     const log = logFd === undefined ? null : state.access_log;
     const core = instantiateCore({
       records: slots,
@@ -92,6 +105,8 @@ export class Worker implements Accepter, Handler {
       headersMax: limits.headers,
       headerBytesMax: limits.header_bytes,
       targetBytesMax: limits.target_bytes,
+      h2Connections: limits.http2_connections,
+      h2Streams: streamsPerConnection(Object.values(state.listeners)),
     }, module);
     const loop = new EventLoop(core.u8, core.systemAt, slots);
     const region = {
@@ -113,7 +128,7 @@ export class Worker implements Accepter, Handler {
       upstreamsActive: 0,
       upstreamsMax: limits.upstream_connections,
     };
-    const context: Omit<ProxyContext, "router" | "routes" | "takesConnect" | "timeouts"> = {
+    const context: Omit<ProxyContext, "router" | "routes" | "takesConnect" | "allowsMisdirected" | "timeouts"> = {
       loop,
       core,
       buffers,
@@ -126,11 +141,15 @@ export class Worker implements Accepter, Handler {
       bodyBytesMax: limits.body_bytes,
       headerBytesMax: limits.header_bytes,
       fields: new Fields(core),
+      textScratchAt: core.systemAt + SCRATCH_TEXT_AT,
+      byteAt: core.systemAt + SCRATCH_ADDRESS_AT,
+      logsTls: log?.format === "json",
       draining: false,
       sessionsActive: 0,
       streamsActive: 0,
       idleSessions: [],
       idleStreams: [],
+      http2: new Http2Pool(core, limits.http2_streams),
       onSessionEnd: () => this.#onSessionEnd(),
     };
     return context as ProxyContext;
@@ -142,7 +161,10 @@ export class Worker implements Accepter, Handler {
     if (this.#listeners.length >= LISTENERS_MAX) {
       throw new Error(`listener ${name}: a worker has room for ${LISTENERS_MAX} listening sockets`);
     }
-    this.#listeners.push(new Listener(this.#context.loop, fd, name, this.#addressAt, this));
+    const listener = new Listener(this.#context.loop, fd, name, this.#addressAt, this);
+    this.#tls.equip(listener);
+    this.#http2.equip(listener);
+    this.#listeners.push(listener);
   }
 
   mayAccept(): boolean {
@@ -193,15 +215,17 @@ export class Worker implements Accepter, Handler {
     if (loop.nowMs >= this.#upkeepMs) {
       this.#upkeepMs = loop.nowMs + UPKEEP_MS;
       buffers.discardIdle(UPKEEP_BYTES);
+      this.#tls.tls?.upkeep();
     }
     if (unfinished) loop.callAgain(this.#channelSlot);
     else if (this.#needsTick()) loop.timers.arm(this.#channelSlot, loop.nowMs + UPKEEP_MS);
   }
 
   /** Whether something has to be done soon even if no event comes. */
-  #needsTick(): boolean {
+  #needsTick(): boolean | undefined {
     const { accessLog, draining, buffers } = this.#context;
-    return draining || buffers.mayDiscard || (accessLog !== null && accessLog.dueMs() !== Infinity);
+    return draining || buffers.mayDiscard || this.#tls.tls?.mayTrim ||
+      (accessLog !== null && accessLog.dueMs() !== Infinity);
   }
 
   /** The tick: beforeSleep() does what is due. */
@@ -224,11 +248,14 @@ export class Worker implements Accepter, Handler {
       case "access_log":
         this.#context.accessLog?.reopen(fds[0]!);
         return;
+      case "ticket_keys":
+        this.#tls.setTicketKeys(order.keys);
+        return;
       case "drain":
         this.#drain(order.deadlineMs);
         return;
       case "explain":
-        this.#channel.send({ event: "explained", id: order.id, explained: explain(this.#tables, order) });
+        this.#explain(order);
         return;
       case "prepare":
         this.#prepare(order, fds);
@@ -248,9 +275,15 @@ export class Worker implements Accepter, Handler {
     }
   }
 
+  #explain(order: Extract<WorkerOrder, { order: "explain" }>): void {
+    const rewritten = rewrite(this.#context, this.#tables, order) ?? null;
+    this.#channel.send({ event: "explained", id: order.id, explained: { ...explain(this.#tables, order), rewritten } });
+  }
+
   #prepare({ revision, fds: names }: Extract<WorkerOrder, { order: "prepare" }>, fds: number[]): void {
     const began = performance.now();
     this.#abort();
+    const material = fds[names.indexOf("certificates")];
     const listeners = names.flatMap((name, i) =>
       name.startsWith("listener:") ? { name: name.slice("listener:".length), fd: fds[i]! } : []
     );
@@ -259,12 +292,24 @@ export class Worker implements Accepter, Handler {
         throw new ChangeRefused("listeners", `a worker has room for ${LISTENERS_MAX} listening sockets`);
       }
       const change: WorkerChange = readJson(fds[names.indexOf("change")]!);
-      this.#prepared = { change: this.#tables.prepare(change), listeners, tookMs: performance.now() - began };
+      this.#http2.prepare(change);
+      const tls = this.#tls.prepare(change, material);
+      this.#prepared = { change: this.#prepareTables(change, tls), tls, listeners, tookMs: performance.now() - began };
       this.#channel.send({ event: "prepared", revision });
     } catch (error) {
       for (const { fd } of listeners) closeFd(fd);
+      if (material !== undefined) closeFd(material);
       const object = error instanceof ChangeRefused ? error.object : "change";
       this.#channel.send({ event: "change_refused", revision, object, reason: (error as Error).message });
+    }
+  }
+
+  #prepareTables(change: WorkerChange, tls: PreparedTls): Prepared {
+    try {
+      return this.#tables.prepare(change, tls.clients);
+    } catch (error) {
+      this.#tls.discard(tls);
+      throw error;
     }
   }
 
@@ -274,6 +319,8 @@ export class Worker implements Accepter, Handler {
     if (prepared?.change.change.revision !== revision) throw new Error(`commit of ${revision}, which was not prepared`);
     this.#prepared = undefined;
     this.#tables.commit(prepared.change);
+    this.#tls.commit(prepared.tls);
+    this.#http2.commit(prepared.change.change);
     const { settings, listenersRemoved } = prepared.change.change;
     if (settings) {
       this.#context.bodyBytesMax = settings.body_bytes;
@@ -281,6 +328,10 @@ export class Worker implements Accepter, Handler {
     }
     // a listener may move under its name: only those that were there before leave
     const leaving = this.#listeners.filter(({ name }) => listenersRemoved.includes(name));
+    for (const listener of this.#listeners) {
+      this.#tls.equip(listener);
+      this.#http2.equip(listener);
+    }
     for (const { name, fd } of prepared.listeners) this.#listen(name, fd);
     for (const listener of leaving) this.#closeListener(listener);
     const pausedUs = Math.round((prepared.tookMs + performance.now() - began) * 1000);
@@ -290,6 +341,8 @@ export class Worker implements Accepter, Handler {
   #abort(): void {
     if (!this.#prepared) return;
     this.#tables.discard(this.#prepared.change);
+    this.#tls.discard(this.#prepared.tls);
+    if (this.#prepared.tls.fd !== undefined) closeFd(this.#prepared.tls.fd);
     for (const { fd } of this.#prepared.listeners) closeFd(fd);
     this.#prepared = undefined;
   }
@@ -307,7 +360,7 @@ export class Worker implements Accepter, Handler {
     this.#drainDeadlineMs = loop.nowMs + afterMs;
     for (let slot = 0; slot < loop.slots; slot++) {
       const handler = loop.handlerOf(slot);
-      if (handler instanceof Session && handler.isIdle) handler.leave();
+      if (handler instanceof Http2Session || (handler instanceof Session && handler.isIdle)) handler.leave();
     }
   }
 
@@ -324,15 +377,33 @@ export class Worker implements Accepter, Handler {
         ...answers.counts(),
         "connections.active": sessionsActive,
         "streams.active": streamsActive,
+        "h2.connections.active": this.#context.http2.connectionsActive,
+        "h2.streams.active": this.#context.http2.streamsActive,
         "upstreams.active": upstreams.upstreamsActive,
         "upstreams.idle": idle,
         "buffers.used": buffers.used,
         "buffers.count": buffers.count,
         "buffers.waits": buffers.waits,
         "pipes.used": pipes.used,
+        ...this.#tls.counters(),
       },
     };
   }
+}
+
+/** What backends tell of themselves, for main. */
+function backendWatcher(channel: Channel): ClusterWatcher {
+  return {
+    drained: (cluster, { endpoint }) => channel.send({ event: "backend_drained", cluster, address: endpoint.text }),
+    standing: (cluster, { endpoint: { text: address }, fault }, up) =>
+      channel.send(
+        up ? { event: "backend_up", cluster, address } : { event: "backend_down", cluster, address, reason: fault },
+      ),
+    tlsFailed: (cluster, { endpoint, fault }) => {
+      const message = `no TLS with a backend of cluster ${cluster}, ${endpoint.text}: ${fault}`;
+      channel.send({ event: "log", level: "warn", message });
+    },
+  };
 }
 
 function readJson<T>(fd: number): T {

@@ -3,12 +3,14 @@
 //
 // Streams hold on to their cluster and backend, so what they carry ends as it began; only what comes next is different.
 
-import type { ClusterState, RouteState, State } from "../config/state.ts";
+import type { ClusterState, ClusterTlsState, RouteState, State } from "../config/state.ts";
 import { ServedHash } from "../config/served_hash.ts";
 import { type Network, networkContains, parseNetwork } from "../config/networks.ts";
 import { type BackendOptions, Cluster, type ClusterOptions, type ClusterWatcher } from "../cluster/cluster.ts";
 import type { UpstreamContext } from "../cluster/upstream.ts";
 import { parseEndpoint } from "../net/endpoint.ts";
+import type { TlsClient } from "../net/tls_client.ts";
+import type { ClusterClients } from "./cluster_tls.ts";
 import type { Timeouts } from "../proxy/context.ts";
 import { type PreparedChange, RouteError, Router } from "../routing/router.ts";
 import type { LiveSettings, Resolved, WorkerChange, WorkerSnapshot } from "./protocol.ts";
@@ -25,6 +27,8 @@ export class ChangeRefused extends Error {
 export interface Prepared {
   change: WorkerChange;
   clusters: Map<string, { options: ClusterOptions; backends: BackendOptions[] } | null>;
+  /** Of those that are in `clusters`, and of others that only get another client. */
+  clients: ClusterClients;
   router: PreparedChange;
   trusted: Network[] | undefined;
 }
@@ -34,6 +38,7 @@ export class Tables {
   /** By route number, as the router gives it. */
   readonly routes: Cluster[] = [];
   readonly takesConnect: boolean[] = [];
+  readonly allowsMisdirected: boolean[] = [];
   readonly timeouts: Timeouts;
   readonly clusters = new Map<string, Cluster>();
   trusted: Network[] = [];
@@ -41,23 +46,35 @@ export class Tables {
   readonly #hash = new ServedHash();
 
   constructor(
-    { state, resolved, routeIds, revision }: WorkerSnapshot,
+    { state, resolved, routeIds, revision, certificates, files }: WorkerSnapshot,
     private readonly upstreams: UpstreamContext,
     private readonly watcher: ClusterWatcher,
+    clients: ClusterClients = new Map(),
   ) {
     this.router = Router.compile([]);
     this.timeouts = timeoutsOf(state.timeouts);
     this.revision = revision - 1;
     const routes = state.routes.map((route, index) => ({ id: routeIds[index]!, route }));
     const settings = liveSettings(state);
-    this.commit(this.prepare({ revision, settings, clusters: state.clusters, resolved, routes, listenersRemoved: [] }));
+    this.commit(this.prepare({
+      revision,
+      settings,
+      clusters: state.clusters,
+      resolved,
+      routes,
+      certificates: certificates.map((entry) => ({ name: entry.name, entry })),
+      files,
+      listenersTls: {},
+      listenersRedirect: {},
+      listenersRemoved: [],
+    }, clients));
   }
 
   /** Throws ChangeRefused, and then nothing has changed. */
-  prepare(change: WorkerChange): Prepared {
+  prepare(change: WorkerChange, clients: ClusterClients = new Map()): Prepared {
     const clusters: Prepared["clusters"] = new Map();
     for (const [name, state] of Object.entries(change.clusters)) {
-      clusters.set(name, state && this.#prepareCluster(name, state, change.resolved));
+      clusters.set(name, state && this.#prepareCluster(name, state, change.resolved, clients.get(name) ?? null));
     }
     for (const { id, route } of change.routes) {
       const exists = route === null ||
@@ -69,14 +86,15 @@ export class Tables {
     return {
       change,
       clusters,
+      clients,
       router: this.#prepareRoutes(change),
       trusted: change.settings?.trusted_proxies.map(parseNetwork),
     };
   }
 
-  #prepareCluster(name: string, state: ClusterState, resolved: Resolved) {
+  #prepareCluster(name: string, state: ClusterState, resolved: Resolved, client: TlsClient | null) {
     try {
-      return { options: clusterOptions(name, state), backends: backendOptions(state, resolved) };
+      return { options: clusterOptions(name, state, client), backends: backendOptions(state, resolved) };
     } catch (error) {
       throw new ChangeRefused(`cluster ${name}`, (error as Error).message);
     }
@@ -92,17 +110,22 @@ export class Tables {
     }
   }
 
-  commit({ change, clusters, router, trusted }: Prepared): void {
+  commit({ change, clusters, clients, router, trusted }: Prepared): void {
     for (const [name, next] of clusters) {
       if (next) this.#cluster(name, next.options).configure(next.options, next.backends);
+    }
+    for (const [name, client] of clients) {
+      if (client && !clusters.has(name)) this.clusters.get(name)?.renewTls(client);
     }
     for (const { id, route } of change.routes) {
       if (route) this.routes[id] = this.clusters.get(route.cluster)!;
       this.takesConnect[id] = route !== null && route.methods.includes("CONNECT");
+      this.allowsMisdirected[id] = route !== null && route.allow_misdirected;
     }
     this.router.commit(router);
     for (const [name, state] of Object.entries(change.clusters)) this.#hash.setCluster(name, state);
     for (const { id, route } of change.routes) this.#hash.setRoute(id, route);
+    for (const { name, entry } of change.certificates) this.#hash.setCertificate(name, entry);
     for (const [name, next] of clusters) if (!next) this.#removeCluster(name);
     if (change.settings) Object.assign(this.timeouts, timeoutsOf(change.settings.timeouts));
     if (trusted) this.trusted = trusted;
@@ -114,7 +137,7 @@ export class Tables {
     this.router.discard(router);
   }
 
-  /** Of the clusters and routes that are served by now. */
+  /** Of the clusters, routes and certificates that are served by now. */
   get hash(): string {
     return this.#hash.toString();
   }
@@ -147,25 +170,44 @@ function timeoutsOf({ request_header, request_body, idle, write, tunnel }: State
   };
 }
 
-function clusterOptions(name: string, { balance, pool, timeouts }: ClusterState): ClusterOptions {
+function clusterOptions(
+  name: string,
+  { balance, pool, timeouts }: ClusterState,
+  tls: TlsClient | null,
+): ClusterOptions {
   return {
     name,
     balance,
     connectionsMax: pool.connections,
     connectTimeoutMs: timeouts.connect,
     responseTimeoutMs: timeouts.response,
+    tls,
   };
 }
 
-function backendOptions({ backends, pool }: ClusterState, resolved: Resolved): BackendOptions[] {
+function backendOptions({ backends, pool, tls }: ClusterState, resolved: Resolved): BackendOptions[] {
   return backends.flatMap(({ address, weight }) =>
     (resolved[address] ?? [address]).map((text) => ({
       endpoint: parseEndpoint(text),
+      tlsName: tls ? tlsNameOf(address, tls) : "",
       weight,
       idleMax: pool.idle,
       idleTimeoutMs: pool.idle_timeout,
     }))
   );
+}
+
+/** Nothing but the name tells one certificate from another: without one nobody would be verified. */
+function tlsNameOf(address: string, { server_name, verify }: ClusterTlsState): string {
+  const name = server_name || hostOf(address);
+  if (name === "" && verify) throw new Error(`backend ${address}: tls.server_name must say whose certificate it has`);
+  return name;
+}
+
+/** As it is written in the state; "" for a path. */
+function hostOf(address: string): string {
+  if (address.startsWith("unix:")) return "";
+  return address.slice(0, address.lastIndexOf(":")).replace(/^\[(.*)\]$/, "$1");
 }
 
 function routeText({ host, path, methods }: RouteState): string {

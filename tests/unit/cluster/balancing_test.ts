@@ -104,12 +104,12 @@ for (const balance of ["round_robin", "random", "least_requests"] as const) {
 Deno.test("a backend is passed over longer with each failure, up to half a minute", () => {
   const { backends: [backend] } = makeCluster(makeLoop(), {});
   const waits = Array.from({ length: 8 }, () => {
-    backend!.connectFailed(0);
+    backend!.connectFailed(0, "refused");
     return backend!.avoidedUntilMs;
   });
   assertEquals(waits, [1000, 2000, 4000, 8000, 16_000, 30_000, 30_000, 30_000]);
   backend!.connectSucceeded();
-  backend!.connectFailed(0);
+  backend!.connectFailed(0, "refused");
   assertEquals(backend!.avoidedUntilMs, 1000);
 });
 

@@ -82,13 +82,14 @@ export interface ClusterShape {
 export const DRAINED: string[] = [];
 
 export function optionsOf({ balance = "round_robin", connectionsMax = 0 }: ClusterShape): ClusterOptions {
-  return { name: "c", balance, connectionsMax, connectTimeoutMs: 3000, responseTimeoutMs: 60_000 };
+  return { name: "c", balance, connectionsMax, connectTimeoutMs: 3000, responseTimeoutMs: 60_000, tls: null };
 }
 
 /** Backends are 10.0.0.1:1, 10.0.0.1:2 …, in the order of their weights. */
 export function backendsOf({ weights = [1], idleMax = 8 }: ClusterShape) {
   return weights.map((weight, index) => ({
     endpoint: parseEndpoint(`10.0.0.1:${index + 1}`),
+    tlsName: "",
     weight,
     idleMax,
     idleTimeoutMs: 60_000,
@@ -102,6 +103,7 @@ export function makeCluster(fake: FakeLoop, shape: ClusterShape): Cluster {
       DRAINED.push(backend.endpoint.text);
     },
     standing: () => {},
+    tlsFailed: () => {},
   });
   cluster.configure(optionsOf(shape), backendsOf(shape));
   return cluster;

@@ -36,6 +36,12 @@ Deno.test("readMaterial() gives chain, key, names, dates and kind of key", { ign
   }
   const plain = folder.make("common.test");
   assertEquals(readMaterial("x", { ...NOTHING, ...plain }, NO_KEYS).report.names, ["common.test"]);
+  const bare = folder.make("bare", { names: ["a.test", "192.0.2.1", "2001:db8::1"] });
+  assertEquals(readMaterial("x", { ...NOTHING, ...bare }, NO_KEYS).report.names, [
+    "a.test",
+    "192.0.2.1",
+    "[2001:db8::1]",
+  ]);
   const given = { ...NOTHING, ...plain, names: ["other.test"] };
   assertEquals(readMaterial("x", given, NO_KEYS).report.names, ["other.test"], "names that were given");
   const both = folder.join("both.pem", plain.cert, plain.key);

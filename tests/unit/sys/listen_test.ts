@@ -1,7 +1,11 @@
-import { closeFd } from "../../../src/ts/sys/fds.ts";
+import { createSocket } from "node:dgram";
+import { closeFd, memoryFile, socketPair } from "../../../src/ts/sys/fds.ts";
 import {
   acceptConnection,
+  adoptListener,
+  inspectListener,
   isAddressInUse,
+  isSameAddress,
   joinListeners,
   openListeners,
   openUnixListener,
@@ -83,4 +87,69 @@ Deno.test("openUnixListener() has mode 0600, and peerOf() knows who connects", a
   closeFd(accepted);
   closeFd(fd);
   await Deno.remove(directory, { recursive: true });
+});
+
+Deno.test("inspectListener() says what a descriptor is, and why it cannot be listened on", async () => {
+  const { fds: [v4], address } = openListeners("127.0.0.1:0", 1, 64);
+  assertEquals(inspectListener(v4!), { address, fault: "" });
+  const { fds: [v6], address: address6 } = openListeners("[::1]:0", 1, 64);
+  assertEquals(inspectListener(v6!), { address: address6, fault: "" });
+  const client = await connect(portOf(address));
+  const accepted = acceptConnection(v4!);
+  assertEquals(inspectListener(accepted), { address, fault: "it does not listen" });
+  const path = await Deno.makeTempFile();
+  await Deno.remove(path);
+  const unix = openUnixListener(path, 1);
+  assertEquals(inspectListener(unix), { address: `unix:${path}`, fault: "it is a unix socket" });
+  const file = memoryFile("test", new Uint8Array(1));
+  assertEquals(inspectListener(file), { address: "", fault: "it is no socket" });
+  const [one, other] = socketPair();
+  assertEquals(inspectListener(one), { address: "", fault: "it is a unix socket" });
+  client.close();
+  [v4!, v6!, accepted, unix, file, one, other].forEach(closeFd);
+  assertEquals(inspectListener(v4!), { address: "", fault: "it is no socket" });
+  await Deno.remove(path);
+});
+
+Deno.test("inspectListener() knows datagrams from streams", async () => {
+  const datagrams = createSocket("udp4");
+  await new Promise<void>((resolve) => datagrams.bind(0, "127.0.0.1", resolve));
+  const found = [...Deno.readDirSync("/proc/self/fd")].map(({ name }) => inspectListener(Number(name)));
+  const { port } = datagrams.address();
+  assertEquals(found.filter(({ address }) => address === `127.0.0.1:${port}`).map(({ fault }) => fault), [
+    "it is no TCP socket",
+  ]);
+  await new Promise<void>((resolve) => datagrams.close(() => resolve()));
+});
+
+Deno.test("isSameAddress() knows an address in all its spellings", () => {
+  for (const [a, b] of [["127.0.0.1:80", "127.0.0.1:80"], ["[::]:80", "[0:0::0]:80"], ["[::ABCD]:1", "[::abcd]:1"]]) {
+    assert(isSameAddress(a!, b!), `${a} ${b}`);
+  }
+  for (
+    const [a, b] of [["127.0.0.1:80", "127.0.0.1:81"], ["0.0.0.0:80", "[::]:80"], ["[::]:80", "0.0.0.0:80"], ["", ""]]
+  ) {
+    assert(!isSameAddress(a!, b!), `${a} ${b}`);
+  }
+});
+
+Deno.test("adoptListener() makes a listening socket as ours are", async () => {
+  const theirs = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const address = `127.0.0.1:${(theirs.addr as Deno.NetAddr).port}`;
+  const fd = [...Deno.readDirSync("/proc/self/fd")].map(({ name }) => Number(name)).find((fd) => {
+    const { address: bound, fault } = inspectListener(fd);
+    return bound === address && fault === "";
+  })!;
+  adoptListener(fd, 1);
+  assertEquals(acceptConnection(fd), -1, "nobody waits, and it does not block");
+  // A queue of n takes n + 1; whoever comes then has no answer to the handshake.
+  const clients = [await connect(portOf(address)), await connect(portOf(address))];
+  const late = connect(portOf(address));
+  const first = await Promise.race([late.then(() => "connected"), new Promise((resolve) => setTimeout(resolve, 300))]);
+  assertEquals(first, undefined);
+  const accepted = [acceptConnection(fd), acceptConnection(fd)];
+  clients.push(await late);
+  for (const client of clients) client.close();
+  accepted.forEach(closeFd);
+  theirs.close();
 });

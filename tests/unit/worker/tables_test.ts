@@ -46,7 +46,7 @@ function served(onDrained: (cluster: string, address: string) => void = () => {}
   const tables = new Tables(
     { revision: 1, state, routeIds: [0, 1], resolved: {}, certificates: [], files: {}, redirects: {}, ticketKeys: [] },
     context,
-    { drained: (cluster, { endpoint }) => onDrained(cluster, endpoint.text), standing: () => {} },
+    { drained: (cluster, { endpoint }) => onDrained(cluster, endpoint.text), standing: () => {}, tlsFailed: () => {} },
   );
   return { state, tables };
 }
