@@ -1,4 +1,4 @@
-// The contenders: which are on this machine, how each is configured and started. All have one worker, keep up to 256 idle
+// The contenders: which are on this machine, how each is configured and started. All have one worker, keep up to 1,024 idle
 // connections to the backend, speak HTTP/1.1 to it, and tell it the client's address and a request id, as a user would
 // set them. Beyond that each is as it comes. With TLS all speak version 1.3 alone, X25519 first, with tickets and without a
 // session cache of their own. Without an access log none writes a log; with one, each writes a line a
@@ -157,7 +157,7 @@ http {
   keepalive_requests 1000000000;
   upstream backend {
     server 127.0.0.1:${backendPort};
-    keepalive 256;
+    keepalive 1024;
     keepalive_requests 1000000000;
   }
   server {
@@ -233,7 +233,7 @@ frontend web
   unique-id-header X-Request-Id
   default_backend app
 backend app
-  server app 127.0.0.1:${backendPort} pool-max-conn 256${verified}
+  server app 127.0.0.1:${backendPort} pool-max-conn 1024${verified}
 `,
       );
       return { path, args: ["-db", "-f", `${dir}/haproxy.cfg`] };
@@ -294,7 +294,7 @@ function caddy(path: string): Proxy {
           protocol: "http",
           compression: false,
           ...(backendAuthority ? { tls: { root_ca_pem_files: [backendAuthority], server_name: HOST } } : {}),
-          keep_alive: { max_idle_conns: 256, max_idle_conns_per_host: 256 },
+          keep_alive: { max_idle_conns: 1024, max_idle_conns_per_host: 1024 },
         },
       };
       const server = {
@@ -341,7 +341,7 @@ function ours(
         clusters: {
           app: {
             backends: [`127.0.0.1:${backendPort}`],
-            pool: { idle: 256 },
+            pool: { idle: 1024 },
             ...(backendAuthority ? { tls: { ca: backendAuthority, server_name: HOST } } : {}),
           },
         },

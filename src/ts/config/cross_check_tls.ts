@@ -45,6 +45,9 @@ export function checkListenerTls(
   if (protocol === "https" && redirect !== undefined && redirect !== false) {
     refuse(["redirect_https"], 'false with "protocol: https"', String(redirect));
   }
+  if (protocol === "https" && listener.h2c) {
+    refuse(["h2c"], 'false with "protocol: https"', "true", 'with TLS, "tls.alpn" says what is spoken');
+  }
   deriveTls(listener);
   if (protocol === "https" && listener.tls) checkTlsOptions(listener.tls, around, refuse);
 }
@@ -70,13 +73,8 @@ function checkTlsOptions(tls: Draft<ListenerTlsState>, around: Surroundings, ref
   }
 }
 
-export function checkClusterTls({ tls, backends }: Draft<ClusterState>, around: Surroundings, refuse: Refuse): void {
+export function checkClusterTls({ tls }: Draft<ClusterState>, around: Surroundings, refuse: Refuse): void {
   if (!tls) return;
-  const nameless = backends?.find((backend) => backend?.address?.startsWith("unix:"));
-  if (nameless && tls.verify && tls.server_name === "") {
-    const hint = "a path says nothing of whose certificate it must be";
-    refuse(["tls", "server_name"], `the name of the host behind ${show(nameless.address)}`, "none", hint);
-  }
   if (tls.certificate) reference(["tls", "certificate"], tls.certificate, around, refuse);
   if (tls.verify === false && tls.ca) {
     refuse(["tls", "ca"], 'nothing with "verify: false"', shown(tls.ca), "backends are not verified");

@@ -2,7 +2,7 @@
 // can write the file can write orders. What each order may hold is in order_shapes.ts, and as a JSON Schema in
 // order_schema.ts; this file has the types, and the errors with which an order is refused.
 
-import { quote } from "./format_error.ts";
+import { quote, secretWord } from "./format_error.ts";
 import { isMap } from "./check.ts";
 
 export type Verb = "add" | "update" | "remove";
@@ -120,10 +120,13 @@ function routeObject(rule: unknown): string {
 /** A name without quotes if nothing in it could be misread; what is no name at all as a question mark. */
 function shown(name: unknown): string {
   if (typeof name !== "string" || name === "") return "?";
-  return /^[\w.:*@~%+,;=!$&()\[\]\/-]{1,160}$/.test(name) ? name : quote(name);
+  const isPlain = /^[\w.:*@~%+,;=!$&()\[\]\/-]{1,160}$/.test(name) && secretWord(name) === "";
+  return isPlain ? name : quote(name);
 }
 
-/** A name of an object as errors show it: long ones are cut. */
+/** A name of an object as errors show it: long ones are cut, and what may be a key is only named. */
 export function cut(name: string): string {
+  const secret = secretWord(name);
+  if (secret !== "") return secret;
   return name.length > NAME_LENGTH_MAX ? `${name.slice(0, NAME_LENGTH_MAX)}…` : name;
 }

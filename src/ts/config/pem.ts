@@ -111,6 +111,6 @@ export function parseFieldLine(text: string): string {
 }
 
 export function parseProtocolName(text: string): string {
-  if (text === "http/1.1") return text;
-  throw new FormatError('"http/1.1"', text);
+  if (text === "h2" || text === "http/1.1") return text;
+  throw new FormatError('"h2" or "http/1.1"', text);
 }

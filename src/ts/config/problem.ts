@@ -1,7 +1,7 @@
 // What is wrong with a configuration. The checker finds problems by the path of keys that leads to them; once they are
 // located in a file they are errors that people and editors can read.
 
-import { quote } from "./format_error.ts";
+import { quote, secretWord } from "./format_error.ts";
 
 /** A file that is wrong everywhere is told so this often and no more. */
 export const ERRORS_MAX = 1000;
@@ -39,7 +39,7 @@ export function formatPath(path: Path): string {
   let out = "";
   for (const step of path) {
     if (typeof step === "number") out += `[${step}]`;
-    else if (/^[\w-]+$/.test(step)) out += out === "" ? step : `.${step}`;
+    else if (/^[\w-]+$/.test(step) && secretWord(step) === "") out += out === "" ? step : `.${step}`;
     else out += `[${quote(step)}]`;
   }
   return out;

@@ -24,6 +24,7 @@ import {
 import { parseHostPattern } from "./hosts.ts";
 import { parsePathPattern } from "./paths.ts";
 import { LIMITS, TIMEOUTS } from "./schema_limits.ts";
+import { LISTENER_HTTP2 } from "./schema_http2.ts";
 import { CERTIFICATES, CLUSTER_TLS, LISTENER_TLS } from "./schema_tls.ts";
 import {
   choice,
@@ -97,6 +98,19 @@ export const LISTENER: ObjectShape & Of<ListenerState> = object({
     about: "What is offered to clients that speak TLS. Only for listeners with `protocol: https`.",
     derived: "those of its keys with `protocol: https`, otherwise `off`",
     example: { min_version: "1.3", default_certificate: "example" },
+  }),
+  h2c: key(flag(), {
+    about:
+      "Whether clients may speak HTTP/2 without TLS, beginning with it at once (prior knowledge). Only for listeners with " +
+      "`protocol: http`; with TLS, `tls.alpn` says what is spoken.",
+    default: false,
+    example: true,
+  }),
+  http2: key(LISTENER_HTTP2, {
+    about: "What is offered to clients that speak HTTP/2, where that is spoken: with `h2` in `tls.alpn`, or with `h2c`.",
+    default: {},
+    example: { max_concurrent_streams: 64 },
+    seeAlso: ["listeners.NAME.tls.alpn", "listeners.NAME.h2c"],
   }),
 });
 

@@ -79,6 +79,21 @@ export const LIMITS = key(
       default: 256,
       example: 64,
     }),
+    http2_connections: key(count(0, COUNT_MAX), {
+      about:
+        "How many client connections of a worker may speak HTTP/2. With TLS, those beyond it are offered HTTP/1.1. Memory " +
+        "for one that has never been there costs nothing; 0 switches HTTP/2 off.",
+      unit: "connections for each worker",
+      default: 10_240,
+      example: 2048,
+    }),
+    http2_streams: key(count(1, COUNT_MAX), {
+      about: "How many requests in HTTP/2 a worker carries at once; those beyond it are refused, so that clients try again.",
+      unit: "streams for each worker",
+      default: 10_240,
+      example: 20_000,
+      seeAlso: ["listeners.NAME.http2.max_concurrent_streams"],
+    }),
   }),
   {
     about:

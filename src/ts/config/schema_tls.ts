@@ -129,9 +129,11 @@ export const LISTENER_TLS: ObjectShape & Of<ListenerTlsState> = object({
     example: "max-age=31536000",
   }),
   alpn: key(list(text("a protocol", parseProtocolName)), {
-    about: "Protocols that are offered by ALPN, the best first.",
-    default: ["http/1.1"],
-    bounds: "`http/1.1`",
+    about:
+      "Protocols that are offered by ALPN, the best first; `h2` is HTTP/2. Clients that ask for none speak HTTP/1.1, and so " +
+      "do all with an empty list.",
+    default: ["h2", "http/1.1"],
+    bounds: "`h2`, `http/1.1`",
     example: ["http/1.1"],
   }),
 });

@@ -6,6 +6,7 @@
 
 import { isAlias, isMap, isNode, isScalar, isSeq, LineCounter, parseDocument } from "yaml";
 import type { Alias, Document, Node, Pair, YAMLMap, YAMLSeq } from "yaml";
+import { secretWord } from "./format_error.ts";
 import { type ConfigurationError, ERRORS_MAX, formatPath, type Path, type Problem, show } from "./problem.ts";
 
 /** Largest file that is read, in UTF-16 units of text: some 200,000 routes. */
@@ -58,7 +59,8 @@ export class Source {
     const document = this.parse(text);
     if (!document) return;
     for (const { code, message, pos } of [...document.errors, ...document.warnings]) {
-      const [expected, got] = SYNTAX[code] ?? ["valid YAML", `an error: ${message.split("\n")[0]}`];
+      const [expected, got] = SYNTAX[code] ??
+        ["valid YAML", `an error: ${secretWord(message) || message.split("\n")[0]}`];
       this.addAt(pos[0], [], expected, got, "");
     }
     if (document.errors.length > 0) return;

@@ -14,6 +14,32 @@ export interface ListenerState {
   redirect_https: boolean | number;
   /** null with `protocol: "http"`, and only then. */
   tls: ListenerTlsState | null;
+  /** Whether clients that speak plainly may begin with HTTP/2. */
+  h2c: boolean;
+  http2: ListenerHttp2State;
+}
+
+/** What is offered to clients that speak HTTP/2. */
+export interface ListenerHttp2State {
+  max_concurrent_streams: number;
+  stream_window: number;
+  connection_window: number;
+  websocket: boolean;
+  abuse: Http2AbuseState;
+}
+
+/** For each connection and second, but for `continuations`: of a header block. */
+export interface Http2AbuseState {
+  resets: number;
+  resets_caused: number;
+  pings: number;
+  settings: number;
+  empty_frames: number;
+  window_updates: number;
+  priorities: number;
+  refused_streams: number;
+  ignored_frames: number;
+  continuations: number;
 }
 
 export type TlsVersion = "1.2" | "1.3";
@@ -122,6 +148,8 @@ export interface LimitsState {
   target_bytes: number;
   body_bytes: number;
   pipes: number;
+  http2_connections: number;
+  http2_streams: number;
 }
 
 /** All in milliseconds. */

@@ -221,7 +221,7 @@ Deno.test("applyOrder() says what is wrong with values, all of it", () => {
     ],
     "0 invalid: listener -: name: expected a name of 1 to 63 letters, digits, " +
       '"-", "_" and ".", that begins with a letter or digit, got "-"',
-    "0 invalid: listener -: value.adress: expected one of address, protocol, backlog, redirect_https, tls, " +
+    "0 invalid: listener -: value.adress: expected one of address, protocol, backlog, redirect_https, tls, h2c, http2, " +
       'got the unknown key "adress"; did you mean "address"?',
     '0 invalid: listener -: value.address: expected an address to bind, such as "0.0.0.0:80", got nothing',
     "0 invalid: listener -: value.backlog: expected a whole number from 1 to 65535, got 0",

@@ -2,6 +2,7 @@
 
 import { checkState, formatErrors, loadState, loadStateFile, type State } from "../../../src/ts/config/mod.ts";
 import { assert, assertEquals, assertMatch } from "../../support/assert.ts";
+import { HTTP2 } from "../../support/states.ts";
 
 function stateOf(text: string): State {
   const { state, errors } = loadState(text, "test.yaml");
@@ -29,6 +30,8 @@ const SMALLEST: State = {
     target_bytes: 8192,
     body_bytes: 0,
     pipes: 256,
+    http2_connections: 10_240,
+    http2_streams: 10_240,
   },
   timeouts: {
     request_header: 10_000,
@@ -87,7 +90,17 @@ Deno.test("loadState() gives the canonical form of everything", () => {
     sandbox: "off",
     control: { socket: "/tmp/a.sock", state_file: "/tmp/a.json", history: 5, watch: true, uids: [7, 1000] },
     trusted_proxies: ["10.0.0.0/8", "127.0.0.1/32", "fd00::/8"],
-    listeners: { web: { address: "[::]:0", protocol: "http", backlog: 10, redirect_https: false, tls: null } },
+    listeners: {
+      web: {
+        address: "[::]:0",
+        protocol: "http",
+        backlog: 10,
+        redirect_https: false,
+        tls: null,
+        h2c: false,
+        http2: HTTP2,
+      },
+    },
     clusters: {
       app: {
         backends: [{ address: "a.example:80", weight: 1 }, { address: "unix:/run/app.sock", weight: 256 }],

@@ -47,7 +47,7 @@ Deno.test("certificates are a list in the file and have names in the state", () 
 Deno.test("a listener has TLS options exactly if it speaks https, whichever way it came to", () => {
   const listener = { address: "127.0.0.1:443", protocol: "https" };
   const state = stateOf({ listeners: { a: listener, b: { address: "127.0.0.1:80" } } });
-  assertEquals(state.listeners["a"]!.tls!.alpn, ["http/1.1"]);
+  assertEquals(state.listeners["a"]!.tls!.alpn, ["h2", "http/1.1"]);
   assertEquals(state.listeners["b"]!.tls, null);
   assertEquals(toFile(state).listeners, { a: listener, b: { address: "127.0.0.1:80" } }, "what goes without saying");
   const update = (name: string, value: Record<string, unknown>): Order => {
@@ -83,6 +83,11 @@ Deno.test("what does not fit together is refused, in a file and by orders", () =
     [https({ tls: { default_certificate: "x" } }), /default_certificate: expected the name of a certificate/],
     [https({ tls: "off" }), /tls: expected TLS options with "protocol: https", got off/],
     [https({ redirect_https: true }), /redirect_https: expected false with "protocol: https", got true/],
+    [https({ h2c: true }), /h2c: expected false with "protocol: https", got true; with TLS, "tls.alpn" says/],
+    [https({ tls: { alpn: ["h3"] } }), /alpn\[0\]: expected "h2" or "http\/1\.1", got "h3"/],
+    [https({ http2: { max_concurrent_streams: 0 } }), /max_concurrent_streams: expected a whole number from 1 to 1024/],
+    [https({ http2: { stream_window: 65534 } }), /stream_window: expected a size from 65535 to 16MiB/],
+    [https({ http2: { abuse: { resets: -1 } } }), /abuse\.resets: expected a whole number from 0 to 1000000/],
     [https({ tls: { min_version: "1.3", max_version: "1.2" } }), /max_version: expected a version from min_version on/],
     [https({ tls: { client_certificate: "required" } }), /client_ca: expected certificates of authorities/],
     [https({ tls: { client_ca: "/ca.pem" } }), /client_ca: expected nothing with "client_certificate: off"/],

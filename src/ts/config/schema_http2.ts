@@ -1,0 +1,72 @@
+// The part of the schema that is about HTTP/2 with clients: what a connection is offered, and how much of what no honest client
+// does much of it may do before it is given up. Rates are counted by the second and for each connection.
+
+import { count, flag, key, object, type ObjectShape, type Of, size } from "./shape.ts";
+import type { Http2AbuseState, ListenerHttp2State } from "./state.ts";
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+const RATE_MAX = 1_000_000;
+/** Streams of one connection: each of them has an entry in a table of the connection, whether it is used or not. */
+const STREAMS_MAX = 1024;
+/** RFC 9113 §6.9.2: what a client may believe before it has read our settings, and so the least that can be said. */
+const WINDOW_MIN = 65_535;
+
+function rate(about: string, preset: number, example: number) {
+  return key(count(0, RATE_MAX), { about, unit: "for each connection and second", default: preset, example });
+}
+
+const ABUSE: ObjectShape & Of<Http2AbuseState> = object({
+  resets: rate("Streams that the client resets (CVE-2023-44487).", 200, 100),
+  resets_caused: rate(
+    "Streams that have to be reset by the fault of the client, such as malformed requests (CVE-2025-8671).",
+    100,
+    50,
+  ),
+  pings: rate("PING frames (CVE-2019-9512).", 100, 20),
+  settings: rate("SETTINGS frames (CVE-2019-9515).", 50, 10),
+  empty_frames: rate("Frames without content that end nothing (CVE-2019-9518).", 100, 20),
+  window_updates: rate("WINDOW_UPDATE frames beyond two for each frame of a body that was sent.", 1000, 500),
+  priorities: rate("PRIORITY and PRIORITY_UPDATE frames (CVE-2019-9513).", 500, 100),
+  refused_streams: rate("Streams beyond `max_concurrent_streams`.", 100, 50),
+  ignored_frames: rate("Frames of unknown types, and of streams that have ended.", 1000, 100),
+  continuations: key(count(0, RATE_MAX), {
+    about: "CONTINUATION frames of one header block (CVE-2024-27316).",
+    unit: "frames",
+    default: 20,
+    example: 8,
+  }),
+});
+
+export const LISTENER_HTTP2: ObjectShape & Of<ListenerHttp2State> = object({
+  max_concurrent_streams: key(count(1, STREAMS_MAX), {
+    about: "How many requests of one connection may be under way.",
+    unit: "streams for each connection",
+    default: 128,
+    example: 64,
+    seeAlso: ["limits.http2_streams"],
+  }),
+  stream_window: key(size(WINDOW_MIN, 16 * MIB), {
+    about:
+      "How much of a request's body may come before it has gone on to the backend; it lies in I/O buffers meanwhile.",
+    default: "64KiB",
+    example: "256KiB",
+    seeAlso: ["limits.buffers"],
+  }),
+  connection_window: key(size(WINDOW_MIN, 64 * MIB), {
+    about: "The same for all requests of a connection together, as far as the proxy has not looked at it yet.",
+    default: "1MiB",
+    example: "4MiB",
+  }),
+  websocket: key(flag(), {
+    about: "Whether WebSockets may be opened on a connection of HTTP/2 (RFC 8441). To backends they go as in HTTP/1.1.",
+    default: true,
+    example: false,
+  }),
+  abuse: key(ABUSE, {
+    about:
+      "What ends a connection with ENHANCE_YOUR_CALM when there is more of it. Changes hold for connections at once.",
+    default: {},
+    example: { resets: 100, pings: 20 },
+  }),
+});
