@@ -147,7 +147,11 @@ export async function startProxy(
   const known = new Set<number>();
   const noteWorkers = () => workersOf(child.pid).forEach((pid) => known.add(pid));
   const clean = async (): Promise<void> => {
-    if (!ended) child.kill("SIGKILL");
+    try {
+      if (!ended) child.kill("SIGKILL");
+    } catch {
+      // It has ended just now.
+    }
     await end;
     await logged;
     await Deno.remove(folder, { recursive: true });

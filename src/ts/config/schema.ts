@@ -107,7 +107,8 @@ export const LISTENER: ObjectShape & Of<ListenerState> = object({
     example: true,
   }),
   http2: key(LISTENER_HTTP2, {
-    about: "What is offered to clients that speak HTTP/2, where that is spoken: with `h2` in `tls.alpn`, or with `h2c`.",
+    about:
+      "What is offered to clients that speak HTTP/2, where that is spoken: with `h2` in `tls.alpn`, or with `h2c`.",
     default: {},
     example: { max_concurrent_streams: 64 },
     seeAlso: ["listeners.NAME.tls.alpn", "listeners.NAME.h2c"],

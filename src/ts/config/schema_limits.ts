@@ -88,7 +88,8 @@ export const LIMITS = key(
       example: 2048,
     }),
     http2_streams: key(count(1, COUNT_MAX), {
-      about: "How many requests in HTTP/2 a worker carries at once; those beyond it are refused, so that clients try again.",
+      about:
+        "How many requests in HTTP/2 a worker carries at once; those beyond it are refused, so that clients try again.",
       unit: "streams for each worker",
       default: 10_240,
       example: 20_000,

@@ -8,11 +8,10 @@ import type { State } from "../config/mod.ts";
 import type { Credentials } from "./credentials.ts";
 import { credentialsOf } from "./credentials_at_start.ts";
 import { ControlError } from "./errors.ts";
-import { Guard } from "./guard.ts";
-import { closeWayBack, type Handover } from "./handover.ts";
+import type { Handover } from "./handover.ts";
 import type { UpgradeAnswer } from "./protocol.ts";
 import type { HandedTransactions } from "./transactions.ts";
-import { comeBack, Upgrade } from "./upgrade.ts";
+import type { Upgrade } from "./upgrade.ts";
 import type { Log } from "../observe/log.ts";
 import type { Poller } from "../sys/poll.ts";
 import type { Listening } from "./listeners.ts";
@@ -148,13 +147,14 @@ class Main {
     if (failure === "") await this.#replaceWorkers(live, memfd, handed);
     else if (handed.guard === null) await this.#renewWorkers(live, failure);
     await this.#supervisor.listen();
+    const { closeWayBack } = await import("./handover.ts");
     closeWayBack(memfd, handed.back);
     this.#settleArrival(arriving, handed, failure);
     this.#arriving = undefined;
     this.#server.release();
     this.#sayReady();
     // Not before the service manager counts this process as main again.
-    if (handed.guard) Guard.adopt(this.#poller, handed.guard).dismiss();
+    if (handed.guard) (await import("./guard.ts")).Guard.adopt(this.#poller, handed.guard).dismiss();
   }
 
   /** If it cannot be done, the program that left comes back. */
@@ -167,6 +167,7 @@ class Main {
     } catch (error) {
       if (this.#stopRequested) throw error;
       await this.#supervisor.forsake();
+      const { comeBack } = await import("./upgrade.ts");
       comeBack(memfd, handed, `version ${VERSION}: ${(error as Error).message}`);
     } finally {
       clearTimeout(timer);
@@ -206,6 +207,7 @@ class Main {
   async #upgradeTo(binary: string | undefined, say: (doing: string) => void): Promise<UpgradeAnswer> {
     if (this.#arriving) return await this.#arriving.promise;
     const { transactions, events } = await this.#makeLive();
+    const { Upgrade } = await import("./upgrade.ts");
     this.#upgrade ??= new Upgrade({
       supervisor: this.#supervisor,
       transactions,

@@ -106,7 +106,9 @@ export class Serving {
 }
 
 function redirectsOf({ listeners }: State): Record<string, number> {
-  const ports = Object.entries(listeners).map(([name, one]) => [name, redirectPort(one, Object.values(listeners))] as const);
+  const ports = Object.entries(listeners).map(([name, one]) =>
+    [name, redirectPort(one, Object.values(listeners))] as const
+  );
   return Object.fromEntries(ports.filter(([, port]) => port !== 0));
 }
 

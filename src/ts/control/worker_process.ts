@@ -222,7 +222,10 @@ export class WorkerProcess {
     timeoutMs: number,
     certificates?: number,
   ): Promise<void> {
-    const named = [{ name: "change", fd: change }, ...listeners.map(({ name, fd }) => ({ name: `listener:${name}`, fd }))];
+    const named = [
+      { name: "change", fd: change },
+      ...listeners.map(({ name, fd }) => ({ name: `listener:${name}`, fd })),
+    ];
     if (certificates !== undefined) named.push({ name: "certificates", fd: certificates });
     return this.#within(timeoutMs, "prepare a change", (pending) => {
       this.#prepared = pending;

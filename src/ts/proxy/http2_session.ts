@@ -130,7 +130,7 @@ export class Http2Session extends Connection {
     this.armTimer(context.timeouts.requestHeaderMs);
     if (context.draining) this.leave();
     this.#read();
-    this.#wake();
+    if (this.#state < LINGER) this.#wake();
   }
 
   // ---- events ----
@@ -180,8 +180,22 @@ export class Http2Session extends Connection {
     this.#makeRoom();
     const n = this.receive(this.room);
     if (n > 0) return true;
-    if (n !== WOULD_BLOCK) this.#end();
+    if (n === 0 && this.#streamCount > 0) this.#endInput();
+    else if (n !== WOULD_BLOCK) this.#end();
     return false;
+  }
+
+  /** The client has ended its side: what it has asked for as a whole is still answered. */
+  #endInput(): void {
+    this.readable = false;
+    this.#state = LEAVING;
+    this.#leavingMs = 0;
+    for (let stream = this.#streams; stream !== null;) {
+      const { next } = stream;
+      if (!stream.isWhole) stream.break();
+      stream = next;
+    }
+    this.#wake();
   }
 
   #makeRoom(): void {

@@ -125,6 +125,11 @@ export class Http2Stream extends Downstream {
     this.#wake();
   }
 
+  /** All of the request has come. */
+  get isWhole(): boolean {
+    return this.#hasEnd;
+  }
+
   /** The peer has reset it, or its connection is gone. */
   break(): void {
     this.broken = this.readable = true;

@@ -2,7 +2,7 @@ import { backoffMs } from "../../../src/ts/control/slot.ts";
 import { sendSignal, SIGKILL } from "../../../src/ts/sys/process.ts";
 import { assert, assertEquals, assertMatch, assertRejects } from "../../support/assert.ts";
 import { eventually } from "../../support/proxy.ts";
-import { makeCluster, makeState, makeListener } from "../../support/states.ts";
+import { makeCluster, makeListener, makeState } from "../../support/states.ts";
 import { type Answer, Bench } from "./bench.ts";
 
 /** How long until the slot serves with another process than `before`. */

@@ -15,6 +15,12 @@ Deno.test("core.wasm imports nothing and exports one memory", () => {
   assertEquals(kinds.filter((kind) => kind !== "function"), ["memory"]);
 });
 
+Deno.test("the codec has nothing where the map begins: its statics are static", () => {
+  const { u8, codec } = instantiateCore(LIMITS);
+  const at = codec.resultAt();
+  assertEquals(u8.subarray(at, at + 16384).findIndex((byte) => byte !== 0), -1);
+});
+
 /** (module (func (export "abiVersion") (result i32) (i32.const VERSION))) */
 function moduleOfVersion(version: number): Uint8Array<ArrayBuffer> {
   const name = [...new TextEncoder().encode("abiVersion")];
