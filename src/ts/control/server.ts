@@ -85,7 +85,7 @@ export class ControlServer {
   readonly #running = new Set<Promise<void>>();
   readonly #uid = Deno.uid();
   #uids: readonly number[] = [];
-  /** Nothing is read for now. */
+  /** Nothing is read until `release`. */
   #held = false;
 
   /** Serves on a listening socket that lies at `path`. */
