@@ -2,7 +2,7 @@
 // TypeScript, so it holds untyped integer constants and nothing else. ABI_VERSION goes up with any change of meaning;
 // src/wasm refuses a module that answers with another number.
 
-export const ABI_VERSION = 3;
+export const ABI_VERSION = 4;
 
 // ---- sizes (bytes) ----
 
@@ -18,8 +18,12 @@ export const HEADROOM = 2432;
 export const IDENTITY_MAX = 768;
 /** Room behind the bytes of a buffer: CRLF of a chunk, the last chunk, and an aligned end. */
 export const TAILROOM = 64;
+/** Of the headroom, those right before the bytes: what keepRequest, keepResponse and keepTrailers note of a message. */
+export const KEPT_BYTES = 64;
 /** A connection's record; see assembly/memory.ts for the picture. */
 export const RECORD = 192;
+/** Where in a record the id of its HTTP/2 stream lies (u32); 0: none, or forgotten. */
+export const RECORD_STREAM_ID = 156;
 /** Peer's address as text in its record: "ffff:…:ffff" or "255.255.255.255". */
 export const PEER_TEXT_MAX = 48;
 
@@ -103,6 +107,8 @@ export const R_REPLY_LENGTH = 24;
 export const R_ABUSE = 25;
 /** Urgency (bits 0–2) and incremental (bit 3) of RFC 9218. */
 export const R_PRIORITY = 26;
+/** 1: what has been looked at ends within a header block. */
+export const R_IN_BLOCK = 27;
 export const RESULT_WORDS = 32;
 
 // ---- R_FLAGS ----
@@ -130,7 +136,10 @@ export const F_OPTIONS = 512;
 export const F_CONNECT = 1024;
 /** The message came in HTTP/2. */
 export const F_HTTP_2 = 2048;
-/** Extended CONNECT (RFC 8441) for WebSocket: carried on as a GET that asks for an upgrade, or as it is. */
+/**
+ * A request for a WebSocket that can be carried on in either form: a GET of HTTP/1.1 that asks for the upgrade, with one valid
+ * key (RFC 6455 §4.2.1), or extended CONNECT (RFC 8441), which came with F_HTTP_2. F_UPGRADE is set, too.
+ */
 export const F_WEBSOCKET = 4096;
 
 // ---- flags of a record (bits of its `peerFlags`) ----
@@ -177,6 +186,8 @@ export const H2_REPLIES = 1024;
 export const H2_ROLE_SERVER = 0;
 export const H2_ROLE_CLIENT = 1;
 export const H2_FRAME_HEADER = 9;
+/** A frame of a body that is shorter costs more than it carries. */
+export const H2_SMALL_FRAME = 256;
 
 // ---- HTTP/2: what h2Feed answers ----
 
@@ -238,6 +249,8 @@ export const H2_HTTP_1_1_REQUIRED = 13;
 // ---- HTTP/2: profiles. i32 words at h2ProfileAt(number); read live, but for those of our settings ----
 
 export const H2_PROFILES = 64;
+/** All connections to backends have this one; listeners have those below it. */
+export const H2_CLIENT_PROFILE = H2_PROFILES - 1;
 export const H2_PROFILE_WORDS = 32;
 /** Words 1 … ABUSE_COUNT of a profile: how much of each is borne between two calls of h2Tick. */
 export const ABUSE_NONE = 0;
@@ -258,11 +271,15 @@ export const ABUSE_CONTINUATIONS = 8;
 export const ABUSE_REFUSED_STREAMS = 9;
 /** Frames that are ignored: of closed streams, and of unknown types. */
 export const ABUSE_IGNORED_FRAMES = 10;
-export const ABUSE_COUNT = 10;
+/** DATA of less than H2_SMALL_FRAME bytes, for which the peer's window had no more room (CVE-2019-9511). */
+export const ABUSE_SMALL_FRAMES = 11;
+export const ABUSE_COUNT = 11;
 /** A header block that does not fit into a buffer; it has no limit of its own. */
-export const ABUSE_HEADER_BLOCK = 11;
+export const ABUSE_HEADER_BLOCK = 12;
 /** More entries in one SETTINGS frame than there is any use for. */
-export const ABUSE_SETTINGS_SIZE = 12;
+export const ABUSE_SETTINGS_SIZE = 13;
+/** A header block that says many times as much as it may (RFC 9113 §10.5.1); it has no limit of its own either. */
+export const ABUSE_HEADER_LIST = 14;
 /** Our SETTINGS_MAX_CONCURRENT_STREAMS; at most what layout() was given. */
 export const P_STREAMS = 16;
 export const P_STREAM_WINDOW = 17;

@@ -165,6 +165,9 @@ export const CLASS_ID: u8 = 16;
 /** May stand in a field name of HTTP/2: a token without capital letters (RFC 9113 §8.2.1). */
 export const CLASS_NAME: u8 = 32;
 
+/** A digit of base64 (RFC 4648 §4). */
+export const CLASS_BASE64: u8 = 64;
+
 const classes: usize = memory.data(256);
 
 @inline
@@ -187,6 +190,7 @@ function fillClasses(): void {
   addClass(letters + "!#$%&'*+-.^_`|~", CLASS_TOKEN);
   addClass(letters + "-_.:+/=@", CLASS_ID);
   addClass("abcdefghijklmnopqrstuvwxyz0123456789!#$%&'*+-.^_`|~", CLASS_NAME);
+  addClass(letters + "+/", CLASS_BASE64);
 }
 
 fillClasses();

@@ -8,9 +8,11 @@ import { intern } from "./bytes";
 import { putAddress } from "./address";
 import * as chunked from "./http1/chunked";
 import { beginHead, feedHead } from "./http1/head";
+import * as kept from "./http1/kept";
 import { allocateTemplates, errorPosition, provesLayout, resetRequest, resetResponse } from "./http1/llhttp";
 import * as request from "./http1/request";
 import * as response from "./http1/response";
+import { isAccepted } from "./http1/websocket";
 import * as h2 from "./http2/mod";
 import * as map from "./memory";
 import { Record } from "./memory";
@@ -44,7 +46,7 @@ export function layout(
 ): f64 {
   return map.layout(
     records, logRecords, logBytes, buffers, bytesPerBuffer, headers, headerBytes, targetBytes, h2Records, h2Streams, h2.decoderBytes(),
-    h2.encoderBytes(),
+    h2.encoderBytes(), h2.spareBytes(),
   );
 }
 
@@ -140,6 +142,30 @@ export { responseContentLength } from "./http1/response";
 
 export function writeResponseHead(record: u32, how: u32, transportAt: u32, transportLength: u32): u32 {
   return response.writeResponseHead(changetype<Record>(usize(record)), how, transportAt, transportLength);
+}
+
+/**
+ * A head that is at hand may be written later than now, when others have been read: before that it is kept, in the last
+ * KEPT_BYTES of the headroom of `buffer`, whose header table and bytes are the message's and have to stay as they are.
+ * Restored, it is at hand again: writeRequestHead, h2PutRequest and requestContentLength mean it.
+ */
+export function keepRequest(record: u32, buffer: u32): void { request.keepRequest(recordAt(record), buffer); }
+export function restoreRequest(record: u32, buffer: u32): void { request.restoreRequest(recordAt(record), buffer); }
+
+/** The same for an answer that came in HTTP/2; restored, it fills the result area again, as h2Headers did. */
+export function keepResponse(record: u32, buffer: u32): void { response.keepResponse(recordAt(record), buffer); }
+export function restoreResponse(record: u32, buffer: u32): void { response.restoreResponse(recordAt(record), buffer); }
+
+/** The same for trailers, which frameChunk, h2HasTrailers and h2PutTrailers take from the table of `record`. */
+export function keepTrailers(record: u32, buffer: u32): void { kept.keepTrailers(recordAt(record), buffer); }
+export function restoreTrailers(record: u32, buffer: u32): void { kept.restoreTrailers(recordAt(record), buffer); }
+
+/**
+ * Of a 101 answer at hand, in the record of a backend of HTTP/1.1, to a request with F_HTTP_2 and F_WEBSOCKET that was written
+ * by writeRequestHead with the record `client`: whether it answers the key that the backend was given (RFC 6455 §4.1).
+ */
+export function isWebSocketAccepted(record: u32, client: u32): bool {
+  return isAccepted(recordAt(record), recordAt(client));
 }
 
 /** Puts the head that was written last, `length` bytes, so that it ends where `end` is. */
@@ -274,6 +300,9 @@ export function h2HasTrailers(source: u32): bool { return toH2.hasTrailers(recor
 export function h2PutTrailers(at: u32, stream: u32, source: u32, to: u32): u32 {
   return toH2.putTrailers(session(at), recordAt(stream), recordAt(source), to);
 }
+
+/** Client: whether extended CONNECT may be asked for (RFC 8441 §3), from EV_SETTINGS on. */
+export function h2PeerTakesWebSockets(at: u32): bool { return session(at).peerConnectProtocol != 0; }
 
 /** Client: how many streams may be opened now; and opens one: its id, or 0. Its request has to be put next. */
 export function h2Openable(at: u32): u32 { return h2.openable(session(at)); }

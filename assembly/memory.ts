@@ -15,11 +15,13 @@
 //               profiles             H2_PROFILE_WORDS × 4 × H2_PROFILES: limits and settings
 //               block scratch        header table | bytes | a decoder's own: blocks that only keep tables in step
 //               records              h2RecordBytes × HTTP/2 connections
+//               spares               h2SpareBytes × HTTP/2 connections: what a busy one needs beside its record
 //             buffers                bufferStride × buffers:  header table | HEADROOM | bytes | TAILROOM
 //
 // A record, one for each socket:
 //
-//        0  parser           llhttp_t, 64 bytes (its address is what the callbacks are given)
+//        0  parser           llhttp_t, 64 bytes (its address is what the callbacks are given); in a stream of HTTP/2,
+//                            which has none, ACCEPT_BYTES of text: what answers the key of a WebSocket
 //       64  headAt      u32  first byte of the head          68  seen         u32  bytes given to the parser
 //       72  tableAt     u32  the buffer's header table       76  headerCount  u16
 //       78  span         u8  what the last span was          79  phase         u8  head, body or trailers
@@ -40,12 +42,19 @@
 //
 //        0  state            windows, settings, the frame at hand, counts
 //      512  replies          H2_REPLIES bytes: frames that are owed to the peer
-//     1536  streams          h2StreamSlots × 8: id u32 | address of its record u32; h2StreamSlots ≥ 2 × streams
-//           decoder          dynamic table of what is received
-//           encoder          dynamic table of what is sent, with its index
+//     1536  streams          H2_PLACES_SMALL × 8: id u32 | address of its record u32, of a few streams
+//           decoder          dynamic table of what is received, as long as it is small
+//           encoder          dynamic table of what is sent, as long as it is small, with its index
+//
+// and its spare, of which nothing is touched before it is needed:
+//
+//        0  streams          h2StreamSlots × 8, as above; h2StreamSlots ≥ 2 × streams
+//           decoder          both rings of the table
+//           encoder          both rings of the table
 
 import {
-  H2_PROFILE_WORDS, H2_PROFILES, H2_REPLIES, H2_REPLIES_AT, HEADER_ENTRY, HEADROOM, PEER_TEXT_MAX, RECORD, RESULT_WORDS, TAILROOM,
+  H2_PROFILE_WORDS, H2_PROFILES, H2_REPLIES, H2_REPLIES_AT, HEADER_ENTRY, HEADROOM, PEER_TEXT_MAX, RECORD, RECORD_STREAM_ID,
+  RESULT_WORDS, TAILROOM,
 } from "./abi";
 
 export const PAGE: u32 = 4096;
@@ -72,8 +81,12 @@ export let h2ProfilesAt: u32 = 0;
 export let h2BlockScratchAt: u32 = 0;
 export let h2RecordsAt: u32 = 0;
 export let h2RecordBytes: u32 = 0;
+export let h2SparesAt: u32 = 0;
+export let h2SpareBytes: u32 = 0;
 export let h2StreamsMax: u32 = 0;
 export let h2StreamSlots: u32 = 0;
+/** Places of the table of streams of a connection that has few of them at once. */
+export const H2_PLACES_SMALL: u32 = 32;
 export let h2DecoderOffset: u32 = 0;
 export let h2EncoderOffset: u32 = 0;
 
@@ -101,6 +114,7 @@ export function layout(
   h2Streams: u32,
   h2DecoderBytes: u32,
   h2EncoderBytes: u32,
+  h2TableSpareBytes: u32,
 ): f64 {
   bufferBytes = bytesPerBuffer;
   headersMax = headers;
@@ -126,29 +140,36 @@ export function layout(
   at = alignUp(u64(recordsAt) + u64(records) * RECORD, PAGE);
   logRecordsAt = u32(at);
   at = alignUp(at + u64(logRecords) * logBytes, PAGE);
-  if (h2Records > 0) at = layoutH2(at, h2Records, h2Streams, h2DecoderBytes, h2EncoderBytes);
+  if (h2Records > 0) at = layoutH2(at, h2Records, h2Streams, h2DecoderBytes, h2EncoderBytes, h2TableSpareBytes);
   buffersAt = u32(at);
   at += u64(buffers) * bufferStride;
   return at > 0x7fff0000 ? 0 : f64(at);
 }
 
-function layoutH2(from: u64, records: u32, streams: u32, decoderBytes: u32, encoderBytes: u32): u64 {
+function layoutH2(
+  from: u64, records: u32, streams: u32, decoderBytes: u32, encoderBytes: u32, tableSpareBytes: u32,
+): u64 {
   h2StreamsMax = streams;
   h2StreamSlots = 8;
   while (h2StreamSlots < 2 * streams) h2StreamSlots <<= 1;
-  h2DecoderOffset = H2_REPLIES_AT + H2_REPLIES + h2StreamSlots * 8;
+  h2DecoderOffset = H2_REPLIES_AT + H2_REPLIES + H2_PLACES_SMALL * 8;
   h2EncoderOffset = u32(alignUp(h2DecoderOffset + decoderBytes, 64));
-  // with room behind for whole vectors to be stored past the end
-  h2RecordBytes = u32(alignUp(h2EncoderOffset + encoderBytes + 16, 64));
+  h2RecordBytes = u32(alignUp(h2EncoderOffset + encoderBytes, 64));
+  h2SpareBytes = u32(alignUp(h2StreamSlots * 8 + 2 * tableSpareBytes, 64));
   h2ProfilesAt = u32(from);
   let at = alignUp(from + H2_PROFILES * H2_PROFILE_WORDS * 4, 64);
   h2BlockScratchAt = u32(at);
-  at = alignUp(at + tableBytes + headerBytesMax + SCRATCH_SLACK + decoderBytes, PAGE);
+  at = alignUp(at + tableBytes + headerBytesMax + SCRATCH_SLACK + tableSpareBytes, PAGE);
   h2RecordsAt = u32(at);
-  return alignUp(at + u64(records) * h2RecordBytes, PAGE);
+  at = alignUp(at + u64(records) * h2RecordBytes, PAGE);
+  h2SparesAt = u32(at);
+  return alignUp(at + u64(records) * h2SpareBytes, PAGE);
 }
 
 // ---- the record's fields ----
+
+/** 20 bytes in base64 (RFC 6455 §4.2.2). */
+export const ACCEPT_BYTES: u32 = 28;
 
 const HEAD_AT: usize = 64;
 const SEEN: usize = 68;
@@ -181,6 +202,7 @@ const PEER_BYTES: usize = STREAM_ID - PEER_FLAGS;
 
 assert(PEER_TEXT + usize(PEER_TEXT_MAX) <= STREAM_ID);
 assert(HAS_PRIORITY < usize(RECORD));
+assert(STREAM_ID == usize(RECORD_STREAM_ID));
 
 export const SPAN_NONE: u8 = 0;
 export const SPAN_NAME: u8 = 1;
@@ -197,6 +219,7 @@ export const PHASE_METHOD_UNKNOWN: u8 = 5;
 /** A view over one record; costs nothing. */
 @unmanaged
 export class Record {
+  @inline get acceptAt(): u32 { return u32(changetype<usize>(this)); }
   @inline get headAt(): u32 { return load<u32>(changetype<usize>(this) + HEAD_AT); }
   @inline set headAt(value: u32) { store<u32>(changetype<usize>(this) + HEAD_AT, value); }
   @inline get seen(): u32 { return load<u32>(changetype<usize>(this) + SEEN); }

@@ -34,13 +34,16 @@ export const RULES: Record<string, Rule> = {
   // the composition root of the data path: it makes what the layers below only use
   "src/ts/worker": {
     folders: [
-      ...ts("proxy", "routing", "cluster", "config", "net", "loop", "sys", "observe"),
+      ...ts("proxy", "routing", "cluster", "http2", "config", "net", "loop", "sys", "observe"),
       "src/wasm",
       "assembly/abi",
     ],
   },
-  "src/ts/proxy": { folders: [...ts("routing", "cluster", "net", "loop", "observe"), "src/wasm", "assembly/abi"] },
-  "src/ts/cluster": { folders: ts("net", "loop", "observe") },
+  "src/ts/proxy": {
+    folders: [...ts("routing", "cluster", "http2", "net", "loop", "observe"), "src/wasm", "assembly/abi"],
+  },
+  "src/ts/cluster": { folders: [...ts("http2", "net", "loop", "observe"), "assembly/abi"] },
+  "src/ts/http2": { folders: [...ts("net", "loop", "observe"), "src/wasm", "assembly/abi"] },
   "src/ts/net": { folders: ts("loop", "sys") },
   "src/ts/loop": { folders: ts("sys") },
   "src/ts/routing": { folders: [] },
@@ -64,8 +67,9 @@ export const RULES: Record<string, Rule> = {
   // it writes fields with the encoder of the connection that http2 owns
   "assembly/translate": { folders: ["assembly/http1", "assembly/http2", "assembly/hpack", ...ASSEMBLY_BASE] },
   "assembly/http2": { folders: ["assembly/hpack", ...ASSEMBLY_BASE] },
-  "assembly/http1": { folders: ASSEMBLY_BASE },
+  "assembly/http1": { folders: ["assembly/sha1", ...ASSEMBLY_BASE] },
   "assembly/hpack": { folders: ASSEMBLY_BASE, files: { "assembly/http1/fields.ts": "any" } },
+  "assembly/sha1": { folders: [] },
   "assembly/bytes": { folders: ["assembly/memory", "assembly/abi"] },
   "assembly/memory": { folders: ["assembly/abi"] },
   "assembly/abi": { folders: [] },

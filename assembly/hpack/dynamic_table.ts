@@ -7,6 +7,9 @@
 //
 // A table of N bytes takes tableBytes(N) = 64 + N / 4 + N: 5,184 for 4,096. An entry counts for 32 bytes more than its
 // text (§4.1), so neither ring can be full before the table is. Both wrap anywhere, also within a name.
+//
+// Most tables never hold much. So one may begin with rings of a small table, and get those that it is entitled to, which
+// somebody has placed elsewhere, when something does not fit: then everything moves there, once.
 
 import { equals, put, putExactly } from "../bytes";
 
@@ -48,8 +51,13 @@ export class DynamicTable {
   places: u32;
   /** Offset in the ring of bytes where the next entry begins. */
   nextAt: u32;
-  /** Address of the ring of bytes. */
+  /** Address of the ring of bytes, and its size: capacity, or less while the table is small. */
   bytesAt: u32;
+  ringBytes: u32;
+  /** Address of the ring of entries. */
+  entriesAt: u32;
+  /** Where the rings for all of the capacity are, while others are in use. */
+  spareAt: u32;
   /** Entries inserted since the beginning. */
   inserted: u32;
   /** The least that `allowed` has been since the last header block. */
@@ -65,13 +73,19 @@ export class DynamicTable {
   @inline entry(index: u32): TableEntry {
     let place = this.newest - index;
     if (i32(place) < 0) place += this.places;
-    return changetype<TableEntry>(changetype<usize>(this) + HEAD_BYTES + place * ENTRY_BYTES);
+    return changetype<TableEntry>(usize(this.entriesAt + place * ENTRY_BYTES));
   }
 }
 
 /** Bytes of memory that a table of `capacity` takes. */
 export function tableBytes(capacity: u32): u32 {
-  return HEAD_BYTES + (capacity >> 5) * ENTRY_BYTES + capacity;
+  return HEAD_BYTES + ringsBytes(capacity);
+}
+
+/** Bytes of both rings. */
+@inline
+export function ringsBytes(capacity: u32): u32 {
+  return (capacity >> 5) * ENTRY_BYTES + capacity;
 }
 
 /**
@@ -85,9 +99,47 @@ export function beginTable(at: usize, capacity: u32): DynamicTable {
   table.allowed = table.allowedLeast = min(capacity, SIZE_AT_FIRST);
   table.sizeMax = SIZE_AT_FIRST;
   table.size = table.count = table.newest = table.nextAt = table.inserted = 0;
-  table.places = capacity >> 5;
-  table.bytesAt = u32(at) + HEAD_BYTES + table.places * ENTRY_BYTES;
+  useRings(table, u32(at) + HEAD_BYTES, capacity);
+  table.spareAt = 0;
   return table;
+}
+
+/** As beginTable, with rings for `small` bytes behind the head, and those for all of the capacity at `spareAt`. */
+export function beginSmallTable(at: usize, capacity: u32, small: u32, spareAt: u32): DynamicTable {
+  const table = beginTable(at, capacity);
+  useRings(table, u32(at) + HEAD_BYTES, small);
+  table.spareAt = spareAt;
+  return table;
+}
+
+function useRings(table: DynamicTable, at: u32, bytes: u32): void {
+  table.entriesAt = at;
+  table.places = bytes >> 5;
+  table.bytesAt = at + table.places * ENTRY_BYTES;
+  table.ringBytes = bytes;
+}
+
+/** Moves everything to the rings that are large enough for whatever may come. */
+function spread(table: DynamicTable): void {
+  const entriesAt = table.entriesAt;
+  const places = table.places;
+  const bytesAt = table.bytesAt;
+  const ringBytes = table.ringBytes;
+  const count = table.count;
+  let place = table.newest + places - (count - 1);
+  useRings(table, table.spareAt, table.capacity);
+  table.spareAt = table.nextAt = 0;
+  for (let i: u32 = 0; i < count; i++, place++) {
+    const from = changetype<TableEntry>(usize(entriesAt + (place % places) * ENTRY_BYTES));
+    const to = changetype<TableEntry>(usize(table.entriesAt + i * ENTRY_BYTES));
+    const length = u32(from.nameLength) + u32(from.valueLength);
+    const first = min(length, ringBytes - u32(from.at));
+    store<u64>(changetype<usize>(to), load<u64>(changetype<usize>(from)));
+    to.at = u16(table.nextAt);
+    putIntoRing(table, bytesAt + u32(from.at), first);
+    putIntoRing(table, bytesAt, length - first);
+  }
+  table.newest = count == 0 ? 0 : count - 1;
 }
 
 /**
@@ -130,6 +182,7 @@ export function insert(
   const size = u64(nameLength) + u64(valueLength) + ENTRY_OVERHEAD;
   if (size > table.sizeMax) return evictTo(table, 0);
   evictTo(table, table.sizeMax - u32(size));
+  if (table.spareAt != 0 && !hasRoom(table, nameLength + valueLength)) spread(table);
   table.newest = table.newest + 1 == table.places ? 0 : table.newest + 1;
   table.size += u32(size);
   table.count++;
@@ -144,27 +197,33 @@ export function insert(
   putIntoRing(table, valueAt, valueLength);
 }
 
+/** Whether another entry, with `length` bytes of text, fits into rings that are small. */
+@inline
+function hasRoom(table: DynamicTable, length: u32): bool {
+  return table.count < table.places && table.size - table.count * ENTRY_OVERHEAD + length <= table.ringBytes;
+}
+
 function putIntoRing(table: DynamicTable, from: usize, length: u32): void {
   const at = usize(table.bytesAt);
-  const first = min(length, table.capacity - table.nextAt);
+  const first = min(length, table.ringBytes - table.nextAt);
   putExactly(at + table.nextAt, from, first);
   if (first < length) putExactly(at, from + first, length - first);
   const next = table.nextAt + length;
-  table.nextAt = next >= table.capacity ? next - table.capacity : next;
+  table.nextAt = next >= table.ringBytes ? next - table.ringBytes : next;
 }
 
 /** Copies `length` bytes of the ring from `offset` on; up to 15 bytes behind them at `to` are written too. */
 @inline
 export function copyFromRing(table: DynamicTable, offset: u32, to: usize, length: u32): void {
-  const first = min(length, table.capacity - offset);
+  const first = min(length, table.ringBytes - offset);
   put(to, usize(table.bytesAt) + offset, first);
   if (first < length) put(to + first, table.bytesAt, length - first);
 }
 
-/** Whether the ring has these bytes from `offset` on, which may be up to `capacity` too large. */
+/** Whether the ring has these bytes from `offset` on, which may be too large by up to its size. */
 export function ringEquals(table: DynamicTable, offset: u32, at: usize, length: u32): bool {
-  if (offset >= table.capacity) offset -= table.capacity;
-  const first = table.capacity - offset;
+  if (offset >= table.ringBytes) offset -= table.ringBytes;
+  const first = table.ringBytes - offset;
   if (length <= first) return equals(usize(table.bytesAt) + offset, at, length);
   return equals(usize(table.bytesAt) + offset, at, first) && equals(table.bytesAt, at + first, length - first);
 }

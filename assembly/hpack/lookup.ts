@@ -8,7 +8,7 @@
 // A table of N bytes takes encoderTableBytes(N) = tableBytes(N) + 256 + 16 × B bytes, B the power of two from N / 64
 // up: 6,464 for 4,096.
 
-import { beginTable, DynamicTable, insert, ringEquals, tableBytes } from "./dynamic_table";
+import { beginSmallTable, beginTable, DynamicTable, insert, ringEquals, tableBytes } from "./dynamic_table";
 
 const SEEN_PLACES: u32 = 128;
 const SEEN_BYTES: u32 = 2 * SEEN_PLACES;
@@ -21,16 +21,28 @@ function bucketCount(capacity: u32): u32 {
 }
 
 export function encoderTableBytes(capacity: u32): u32 {
-  return tableBytes(capacity) + 2 * bucketCount(capacity) * BUCKET_BYTES + SEEN_BYTES;
+  return tableBytes(capacity) + lookupBytes(capacity);
+}
+
+/** What lies behind the table. */
+export function lookupBytes(capacity: u32): u32 {
+  return 2 * bucketCount(capacity) * BUCKET_BYTES + SEEN_BYTES;
 }
 
 /** An empty table of an encoder at `at`; the capacity as for beginTable(), or less than SIZE_AT_FIRST. */
 export function beginEncoderTable(at: usize, capacity: u32): DynamicTable {
-  const table = beginTable(at, capacity);
-  const buckets = bucketCount(capacity);
-  table.bucketsAt = u32(at) + tableBytes(capacity);
-  table.bucketMask = buckets - 1;
-  memory.fill(table.bucketsAt, 0, 2 * buckets * BUCKET_BYTES + SEEN_BYTES);
+  return beginLookup(beginTable(at, capacity), at + tableBytes(capacity));
+}
+
+/** As beginSmallTable; what is looked up by has its whole size from the beginning. */
+export function beginSmallEncoderTable(at: usize, capacity: u32, small: u32, spareAt: u32): DynamicTable {
+  return beginLookup(beginSmallTable(at, capacity, small, spareAt), at + tableBytes(small));
+}
+
+function beginLookup(table: DynamicTable, at: usize): DynamicTable {
+  table.bucketsAt = u32(at);
+  table.bucketMask = bucketCount(table.capacity) - 1;
+  memory.fill(table.bucketsAt, 0, lookupBytes(table.capacity));
   return table;
 }
 

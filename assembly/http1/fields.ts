@@ -36,6 +36,8 @@ export const K_X_FORWARDED_OTHER: u8 = 24;
 /** Any name that begins with "X-Client-Cert-": it tells which certificate the client has shown. */
 export const K_X_CLIENT_CERT: u8 = 25;
 export const K_STRICT_TRANSPORT_SECURITY: u8 = 26;
+export const K_SEC_WEBSOCKET_KEY: u8 = 27;
+export const K_SEC_WEBSOCKET_ACCEPT: u8 = 28;
 
 const X_FORWARDED = intern("x-forwarded-");
 const X_CLIENT_CERT = intern("x-client-cert-");
@@ -91,6 +93,8 @@ add("referer", K_REFERER);
 add("via", K_VIA);
 add("http2-settings", K_HTTP2_SETTINGS);
 add("strict-transport-security", K_STRICT_TRANSPORT_SECURITY);
+add("sec-websocket-key", K_SEC_WEBSOCKET_KEY);
+add("sec-websocket-accept", K_SEC_WEBSOCKET_ACCEPT);
 
 /** The number of a field name, whatever its case. */
 export function knownName(at: usize, length: u32): u8 {

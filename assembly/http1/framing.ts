@@ -44,6 +44,10 @@ let transferEncodings: i32 = 0;
 let connectionOptions: i32 = 0;
 let namesFields: bool = false;
 
+/** Of a message that was kept (kept.ts) and is at hand again. */
+@inline
+export function setContentLength(value: f64): void { contentLength = value; }
+
 /** One walk over the block: numbers the names, trims the values, marks what is not passed on. False: malformed. */
 export function collect(record: Record): bool {
   contentLength = -1;
@@ -179,7 +183,7 @@ function isNamed(record: Record, field: Header): bool {
 }
 
 /** Whether the comma-separated value of `header` holds this token. */
-function hasToken(header: Header, token: usize, length: u32): bool {
+export function hasToken(header: Header, token: usize, length: u32): bool {
   let at = usize(header.valueAt);
   const end = at + header.valueLength;
   while (at + length <= end) {

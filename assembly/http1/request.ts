@@ -15,14 +15,16 @@ import {
 import { DROP, Header, headScratchAt, Record, setResult } from "../memory";
 import {
   K_EXPECT, K_FORWARDED, K_HOST, K_OTHER, K_UPGRADE, K_X_CLIENT_CERT, K_X_FORWARDED_FOR, K_X_FORWARDED_HOST, K_X_FORWARDED_PORT,
-  K_X_FORWARDED_OTHER, K_X_FORWARDED_PROTO, K_X_REAL_IP, K_X_REQUEST_ID,
+  K_SEC_WEBSOCKET_KEY, K_X_FORWARDED_OTHER, K_X_FORWARDED_PROTO, K_X_REAL_IP, K_X_REQUEST_ID,
 } from "./fields";
 import {
   collect, contentLength, expectsContinue, hasTransferEncoding, hasUpgrade, hostCount, hostEntry, requestFraming, saysClose, saysKeepAlive,
-  saysUpgrade,
+  saysUpgrade, setContentLength,
 } from "./framing";
 import { isIpv6 } from "./ipv6";
+import { keptIn, useTable } from "./kept";
 import { errorPosition, HTTP_1_0, HTTP_1_1, methodNumber } from "./llhttp";
+import { asksForWebSocket, dropFields, noteKey } from "./websocket";
 
 // llhttp's numbers of the methods that matter here
 export const DELETE: u32 = 0;
@@ -54,7 +56,7 @@ const REQUEST_ID = intern("X-Request-Id: ");
 const VIA_1_1 = intern("Via: 1.1 kakehi\r\n");
 const VIA_1_0 = intern("Via: 1.0 kakehi\r\n");
 const VIA_2 = intern("Via: 2.0 kakehi\r\n");
-const NO_CONTENT = intern("Content-Length: 0\r\n");
+export const NO_CONTENT = intern("Content-Length: 0\r\n");
 const WEBSOCKET_KEY = intern("Upgrade: websocket\r\nSec-WebSocket-Key: ");
 const GET_TEXT = intern("GET");
 const ROOT = intern("/");
@@ -87,6 +89,7 @@ export function finishRequest(record: Record): i32 {
   bodyMode = requestFraming((flags & F_HTTP_1_0) != 0);
   if (bodyMode < 0) return bodyMode;
   addFlags(method);
+  if (flags & F_UPGRADE && method == GET && asksForWebSocket(record)) flags |= F_WEBSOCKET;
   saysNoContent = false;
   fillResult(record);
   return HEAD_DONE;
@@ -118,7 +121,10 @@ export function finishFields(
   if (ends && contentLength > 0) return H2_STREAM_FAILED;
   bodyMode = ends || method == CONNECT || contentLength == 0 ? BODY_NONE : contentLength > 0 ? BODY_LENGTH : BODY_STREAM;
   addFlags(kind ? GET : method);
-  if (kind) flags |= F_UPGRADE;
+  if (kind) {
+    flags |= F_UPGRADE;
+    dropFields(record, K_SEC_WEBSOCKET_KEY);
+  }
   // what an HTTP/1.1 client would say of a request that usually has content (RFC 9110 §8.6)
   saysNoContent = bodyMode == BODY_NONE && contentLength < 0 && (method == POST || method == PUT);
   fillResult(record);
@@ -308,6 +314,38 @@ export function requestContentLength(): f64 {
   return bodyMode == BODY_CHUNKED || contentLength < 0 ? 0 : contentLength;
 }
 
+/** The request at hand may be written later: what is not in the table of `buffer`, where its fields lie, is kept there, too. */
+export function keepRequest(record: Record, buffer: u32): void {
+  const kept = keptIn(buffer);
+  kept.contentLength = contentLength;
+  kept.flags = flags;
+  kept.bodyMode = bodyMode;
+  kept.headerCount = record.headerCount;
+  kept.methodAt = u32(methodAt);
+  kept.methodLength = methodLength;
+  kept.targetAt = u32(targetAt);
+  kept.targetLength = targetLength;
+  kept.hostAt = u32(hostAt);
+  kept.hostLength = hostLength;
+  kept.saysNoContent = saysNoContent;
+}
+
+/** The request that was kept in `buffer` is at hand again, for being written. */
+export function restoreRequest(record: Record, buffer: u32): void {
+  const kept = keptIn(buffer);
+  useTable(record, buffer, kept);
+  setContentLength(kept.contentLength);
+  flags = kept.flags;
+  bodyMode = kept.bodyMode;
+  methodAt = kept.methodAt;
+  methodLength = kept.methodLength;
+  targetAt = kept.targetAt;
+  targetLength = kept.targetLength;
+  hostAt = kept.hostAt;
+  hostLength = kept.hostLength;
+  saysNoContent = kept.saysNoContent;
+}
+
 /** The proxy itself says which certificate the client has shown: nobody else's word passes. */
 let identified: bool = false;
 
@@ -331,16 +369,23 @@ export function writeRequestHead(
   to = putFields(to, record);
   if (bodyMode == BODY_CHUNKED || bodyMode == BODY_STREAM) to = putText(to, CHUNKED_FIELD);
   if (flags & F_UPGRADE) to = putText(to, UPGRADE_FIELD);
-  if (flags & F_HTTP_2) to = putMissing(to, idAt);
+  if (flags & F_HTTP_2) to = putMissing(to, record, idAt);
   to = putAdded(to, record, port, secure, idAt, identityAt, identityLength);
   return u32(putCrlf(to) - headScratchAt);
 }
 
 /** What HTTP/1.1 needs to be told and HTTP/2 does not say. */
-function putMissing(to: usize, idAt: u32): usize {
+function putMissing(to: usize, record: Record, idAt: u32): usize {
   if (saysNoContent) to = putText(to, NO_CONTENT);
-  if (flags & F_WEBSOCKET) to = putCrlf(putBase64(putText(to, WEBSOCKET_KEY), idAt, REQUEST_ID_BYTES));
-  return to;
+  return flags & F_WEBSOCKET ? putKey(to, record, idAt) : to;
+}
+
+/** A key for the backend; what has to answer it is noted in the record of the client's stream. */
+function putKey(to: usize, record: Record, idAt: u32): usize {
+  const key = putText(to, WEBSOCKET_KEY);
+  const end = putBase64(key, idAt, REQUEST_ID_BYTES);
+  noteKey(record, key);
+  return putCrlf(end);
 }
 
 /** Fields that the proxy itself adds to a request, each a line; the same to backends of either protocol. */

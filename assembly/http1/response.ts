@@ -8,24 +8,31 @@ import {
 } from "../abi";
 import { intern, put, putByte, putCrlf, putDecimal, putText } from "../bytes";
 import { DROP, Header, headScratchAt, Record, setResult, textAt } from "../memory";
-import { K_CONTENT_LENGTH, K_STRICT_TRANSPORT_SECURITY, K_UPGRADE } from "./fields";
+import { K_CONTENT_LENGTH, K_OTHER, K_SEC_WEBSOCKET_ACCEPT, K_STRICT_TRANSPORT_SECURITY, K_UPGRADE } from "./fields";
 import {
-  collect, contentLength, hasDate, hasTransferEncoding, hasUpgrade, responseFraming, saysClose, saysKeepAlive,
+  collect, contentLength, hasDate, hasTransferEncoding, hasUpgrade, responseFraming, saysClose, saysKeepAlive, setContentLength,
 } from "./framing";
+import { keptIn, useTable } from "./kept";
 import { errorPosition, HTTP_1_0, HTTP_1_1, statusCode } from "./llhttp";
-import { putField } from "./request";
+import { NO_CONTENT, putField } from "./request";
+import { dropFields, putAccept } from "./websocket";
 
 const STATUS_LINE = intern("HTTP/1.1 ");
 const CHUNKED_FIELD = intern("Transfer-Encoding: chunked\r\n");
 const CLOSE_FIELD = intern("Connection: close\r\n");
 const KEEP_ALIVE_FIELD = intern("Connection: keep-alive\r\n");
 const UPGRADE_FIELD = intern("Connection: Upgrade\r\n");
+const SWITCHING_PROTOCOLS = intern("Switching Protocols");
 
 /** "HTTP/1.1 200" */
 const STATUS_LINE_BYTES: usize = 12;
 
+// The message at hand.
 let status: u32 = 0;
 let bodyMode: i32 = 0;
+let flags: u32 = 0;
+/** It has ended without a body, and only HTTP/2 has said so. */
+let saysNoContent: bool = false;
 
 /**
  * Checks the head that feedHead() found complete. `request`: F_ bits of the request that it answers. HEAD_DONE or
@@ -42,7 +49,8 @@ export function finishResponse(record: Record, request: u32): i32 {
   const connected = (request & F_CONNECT) != 0 && status >= 200 && status < 300;
   bodyMode = connected ? BODY_NONE : responseFraming(status, toHead, isHttp10);
   if (bodyMode < 0) return BAD_RESPONSE;
-  let flags: u32 = connected ? F_UPGRADE : 0;
+  flags = connected ? F_UPGRADE : 0;
+  saysNoContent = false;
   if (isHttp10) flags |= F_HTTP_1_0;
   if (isHttp10 ? saysKeepAlive && !saysClose : !saysClose) flags |= F_KEEP_ALIVE;
   if (status == 101) flags |= F_UPGRADE;
@@ -50,11 +58,7 @@ export function finishResponse(record: Record, request: u32): i32 {
   if (contentLength >= 0) flags |= F_CONTENT_LENGTH;
   // a length or coding where no body can be: whatever follows is not to be trusted as the next response
   if (bodyMode == 0 && !toHead && status != 304 && (hasTransferEncoding || contentLength > 0)) flags &= ~F_KEEP_ALIVE;
-  setResult(R_HEAD_END, errorPosition(changetype<usize>(record)));
-  setResult(R_BODY_MODE, bodyMode);
-  setResult(R_FLAGS, flags);
-  setResult(R_STATUS, status);
-  setResult(R_HEADER_COUNT, record.headerCount);
+  fillResult(record, errorPosition(changetype<usize>(record)));
   return HEAD_DONE;
 }
 
@@ -71,15 +75,52 @@ export function finishFields(record: Record, statusGiven: u32, request: u32, end
   if (ends && !never && contentLength > 0) return H2_STREAM_FAILED;
   const none = connected || never || ends || contentLength == 0;
   bodyMode = none ? BODY_NONE : contentLength > 0 ? BODY_LENGTH : BODY_STREAM;
-  let flags: u32 = F_HTTP_2 | F_KEEP_ALIVE;
+  saysNoContent = ends && !connected && !never && contentLength < 0;
+  flags = F_HTTP_2 | F_KEEP_ALIVE;
   if (connected) flags |= F_UPGRADE;
   if (hasDate) flags |= F_DATE;
   if (contentLength >= 0) flags |= F_CONTENT_LENGTH;
+  if (connected && (request & (F_WEBSOCKET | F_HTTP_2)) == F_WEBSOCKET) switchProtocols(record);
+  fillResult(record, record.headAt);
+  return HEAD_DONE;
+}
+
+/** RFC 8441 §5: what is a success in HTTP/2 is a switch for the client of HTTP/1.1 that has asked for a WebSocket. */
+function switchProtocols(record: Record): void {
+  status = 101;
+  dropFields(record, K_SEC_WEBSOCKET_ACCEPT);
+}
+
+function fillResult(record: Record, headEnd: u32): void {
+  setResult(R_HEAD_END, headEnd);
   setResult(R_BODY_MODE, bodyMode);
   setResult(R_FLAGS, flags);
   setResult(R_STATUS, status);
   setResult(R_HEADER_COUNT, record.headerCount);
-  return HEAD_DONE;
+}
+
+/** As keepRequest(), of an answer that came in HTTP/2. */
+export function keepResponse(record: Record, buffer: u32): void {
+  const kept = keptIn(buffer);
+  kept.contentLength = contentLength;
+  kept.flags = flags;
+  kept.bodyMode = bodyMode;
+  kept.saysNoContent = saysNoContent;
+  kept.headerCount = record.headerCount;
+  kept.status = status;
+  kept.headEnd = record.headAt;
+}
+
+/** The answer that was kept in `buffer` is at hand again; fills the result area. */
+export function restoreResponse(record: Record, buffer: u32): void {
+  const kept = keptIn(buffer);
+  useTable(record, buffer, kept);
+  setContentLength(kept.contentLength);
+  flags = kept.flags;
+  bodyMode = kept.bodyMode;
+  saysNoContent = kept.saysNoContent;
+  status = kept.status;
+  fillResult(record, kept.headEnd);
 }
 
 /** RFC 9112 §4: a reason of blanks, visible characters and obs-text, and CRLF. llhttp lets others pass, and CR CR. */
@@ -108,6 +149,11 @@ export function isWithoutLength(how: u32): bool {
 /** Whether a field of the backend goes on to the client. */
 @inline
 export function isPassed(header: Header, how: u32, withoutLength: bool, transportLength: u32): bool {
+  return header.known == K_OTHER ? (header.flags & DROP) == 0 : isKnownPassed(header, how, withoutLength, transportLength);
+}
+
+@inline
+function isKnownPassed(header: Header, how: u32, withoutLength: bool, transportLength: u32): bool {
   if (header.known == K_UPGRADE ? !(how & W_UPGRADE) : (header.flags & DROP) != 0) return false;
   if (header.known == K_CONTENT_LENGTH && withoutLength) return false;
   return header.known != K_STRICT_TRANSPORT_SECURITY || transportLength == 0;
@@ -123,7 +169,8 @@ export function responseStatus(): u32 { return status; }
 export function writeResponseHead(record: Record, how: u32, transportAt: u32, transportLength: u32): u32 {
   let to = putText(headScratchAt, STATUS_LINE);
   to = putByte(putDecimal(to, status), 0x20);
-  to = putCrlf(put(to, record.targetAt, record.targetLength));
+  const switches = status == 101 && (flags & F_HTTP_2) != 0;
+  to = putCrlf(switches ? putText(to, SWITCHING_PROTOCOLS) : put(to, record.targetAt, record.targetLength));
   const withoutLength = isWithoutLength(how);
   const count = record.headerCount;
   for (let i: u32 = 0; i < count; i++) {
@@ -132,9 +179,11 @@ export function writeResponseHead(record: Record, how: u32, transportAt: u32, tr
   }
   to = put(to, transportAt, transportLength);
   if (how & W_CHUNKED) to = putText(to, CHUNKED_FIELD);
+  if (saysNoContent) to = putText(to, NO_CONTENT);
   if (how & W_ADD_DATE) to = put(to, textAt + TEXT_DATE + 4, load<u32>(textAt + TEXT_DATE));
   if (how & W_CLOSE) to = putText(to, CLOSE_FIELD);
   if (how & W_KEEP_ALIVE) to = putText(to, KEEP_ALIVE_FIELD);
   if (how & W_UPGRADE) to = putText(to, UPGRADE_FIELD);
+  if (switches) to = putAccept(to, record);
   return u32(putCrlf(to) - headScratchAt);
 }

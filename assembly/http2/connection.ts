@@ -10,7 +10,7 @@ import {
   H2_ROLE_SERVER, H2_STATE, R_ABUSE, R_ERROR_CODE, R_SLOT, R_STREAM_ID, ABUSE_COUNT, ABUSE_RESETS_CAUSED, ABUSE_NONE,
   RECORD,
 } from "../abi";
-import { h2ProfilesAt, Record, recordsAt, setResult } from "../memory";
+import { h2ProfilesAt, h2RecordBytes, h2RecordsAt, h2SpareBytes, h2SparesAt, Record, recordsAt, setResult } from "../memory";
 import { GOAWAY, put32, putFrameHeader, RST_STREAM, STREAM_ID_MAX } from "./frame";
 import { CLOSED, IDLE_OURS, IDLE_THEIRS, RESET } from "./states";
 import { beginStreams, forgetStream } from "./streams";
@@ -111,6 +111,12 @@ export class Connection {
   resetForgotten: u32;
   earlyNext: u32;
 
+  /** The table of streams: its address, and its places less one. */
+  placesAt: u32;
+  placesMask: u32;
+  /** Address of what belongs to the connection beside its record. */
+  spareAt: u32;
+
   @inline get repliesAt(): usize { return changetype<usize>(this) + H2_REPLIES_AT; }
   @inline get replyRoom(): u32 { return H2_REPLIES - this.replyLength; }
   @inline get isServer(): bool { return this.role == H2_ROLE_SERVER; }
@@ -129,6 +135,7 @@ assert(STATE_END <= usize(H2_STATE));
  */
 export function beginConnection(connection: Connection, role: u8, profile: u32, record: u32): void {
   memory.fill(changetype<usize>(connection), 0, H2_STATE);
+  connection.spareAt = h2SparesAt + (u32(changetype<usize>(connection)) - h2RecordsAt) / h2RecordBytes * h2SpareBytes;
   beginStreams(connection);
   connection.role = role;
   connection.record = record;
@@ -180,6 +187,12 @@ export function isAbused(connection: Connection, abuse: u32): bool {
   const count = load<i32>(at) + 1;
   store<i32>(at, count);
   return count > i32(profileWord(connection, abuse));
+}
+
+/** Whether more of it has been counted than is borne. */
+@inline
+export function isOver(connection: Connection, abuse: u32): bool {
+  return load<i32>(changetype<usize>(connection) + COUNTS + (abuse << 2)) > i32(profileWord(connection, abuse));
 }
 
 /** For what has been earned by something useful; never below 0. */

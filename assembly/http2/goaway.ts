@@ -3,9 +3,9 @@
 //
 //    9  last stream  u32 | 13  error code  u32 | debug data, passed over
 
-import { EV_GOAWAY, H2_FRAME_SIZE_ERROR, H2_PROTOCOL_ERROR, R_ERROR_CODE, R_LAST_STREAM } from "../abi";
+import { ABUSE_IGNORED_FRAMES, EV_GOAWAY, H2_FRAME_SIZE_ERROR, H2_PROTOCOL_ERROR, R_ERROR_CODE, R_LAST_STREAM } from "../abi";
 import { setResult } from "../memory";
-import { Connection, connectionError, replyGoaway } from "./connection";
+import { abuseError, Connection, connectionError, isAbused, replyGoaway } from "./connection";
 import { FRAME_HEADER, frameLength, frameStream, load31, load32 } from "./frame";
 import { hasRoom } from "./streams";
 
@@ -17,6 +17,7 @@ export function recvGoaway(connection: Connection, at: usize): i32 {
   if (frameLength(at) < GOAWAY_BYTES) return connectionError(connection, H2_FRAME_SIZE_ERROR);
   const last = load31(at + FRAME_HEADER);
   if (last > connection.goawaySeen) return connectionError(connection, H2_PROTOCOL_ERROR);
+  if (isAbused(connection, ABUSE_IGNORED_FRAMES)) return abuseError(connection, ABUSE_IGNORED_FRAMES);
   connection.goawaySeen = last;
   setResult(R_LAST_STREAM, last);
   setResult(R_ERROR_CODE, load32(at + FRAME_HEADER + 4));

@@ -6,7 +6,7 @@
 
 import {
   ABUSE_EMPTY_FRAMES, ABUSE_IGNORED_FRAMES, ABUSE_REFUSED_STREAMS, EV_HEADERS, EV_STREAM_ERROR, EV_TRAILERS,
-  H2_COMPRESSION_ERROR, H2_CONNECTION_FAILED, H2_FRAME_SIZE_ERROR, H2_PROTOCOL_ERROR, H2_REFUSED_STREAM,
+  H2_CONNECTION_FAILED, H2_FRAME_SIZE_ERROR, H2_PROTOCOL_ERROR, H2_REFUSED_STREAM,
   H2_STREAM_CLOSED, H2_STREAM_FAILED, HEAD_DONE, HEADER_TOO_LARGE, R_CONSUMED, R_END_STREAM,
   RESPONSE_HEADER_TOO_LARGE,
 } from "../abi";
@@ -135,7 +135,6 @@ export function takeBlock(connection: Connection, record: Record, tableAt: u32, 
   const result = decodeHeaders(connection, record, tableAt, bytesAt, room);
   if (result == 0) return HEAD_DONE;
   if (result > 0) return tooLarge(connection, record);
-  connectionError(connection, H2_COMPRESSION_ERROR);
   return H2_CONNECTION_FAILED;
 }
 

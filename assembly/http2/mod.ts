@@ -9,7 +9,7 @@ import { writeOwed } from "./streams";
 
 export { Connection, tick } from "./connection";
 export { creditPassed, creditStored } from "./flow";
-export { decoderBytes, encoderBytes, listBytesEnd } from "./compression";
+export { decoderBytes, encoderBytes, listBytesEnd, spareBytes } from "./compression";
 export { failBlock, refuseBlock, takeBlock } from "./headers";
 export { MESSAGE_BODY, MESSAGE_HEAD, MESSAGE_OVER } from "./streams";
 export { parsePriority } from "./priority";

@@ -1,6 +1,6 @@
 // PING (RFC 9113 §6.7): answered with the same eight octets; an answer to ours is told.
 
-import { ABUSE_PINGS, EV_PING_ACK, H2_FRAME_SIZE_ERROR, H2_PROTOCOL_ERROR } from "../abi";
+import { ABUSE_IGNORED_FRAMES, ABUSE_PINGS, EV_PING_ACK, H2_FRAME_SIZE_ERROR, H2_PROTOCOL_ERROR } from "../abi";
 import { abuseError, Connection, connectionError, isAbused, reply } from "./connection";
 import { ACK, FRAME_HEADER, frameFlags, frameLength, frameStream, PING, putFrameHeader } from "./frame";
 import { NEXT } from "./input";
@@ -11,7 +11,7 @@ const PING_BYTES: u32 = 8;
 export function recvPing(connection: Connection, at: usize): i32 {
   if (frameStream(at) != 0) return connectionError(connection, H2_PROTOCOL_ERROR);
   if (frameLength(at) != PING_BYTES) return connectionError(connection, H2_FRAME_SIZE_ERROR);
-  if (frameFlags(at) & ACK) return EV_PING_ACK;
+  if (frameFlags(at) & ACK) return isAbused(connection, ABUSE_IGNORED_FRAMES) ? abuseError(connection, ABUSE_IGNORED_FRAMES) : EV_PING_ACK;
   if (isAbused(connection, ABUSE_PINGS)) return abuseError(connection, ABUSE_PINGS);
   replyPing(connection, ACK, load<u64>(at + FRAME_HEADER));
   return NEXT;

@@ -3,7 +3,7 @@
 
 import {
   ABUSE_HEADER_BLOCK, ABUSE_IGNORED_FRAMES, ABUSE_SETTINGS_SIZE, EV_CONNECTION_ERROR, EV_MORE, EV_REPLIES,
-  H2_FRAME_SIZE_ERROR, H2_PROTOCOL_ERROR, R_CONSUMED, R_REPLY_LENGTH,
+  H2_FRAME_SIZE_ERROR, H2_PROTOCOL_ERROR, R_CONSUMED, R_IN_BLOCK, R_REPLY_LENGTH,
 } from "../abi";
 import { bufferBytes, setResult } from "../memory";
 import {
@@ -34,6 +34,7 @@ export function feed(connection: Connection, at: usize, length: u32): i32 {
     event = step(connection, at + used, length - used);
   } while (event == NEXT);
   setResult(R_CONSUMED, event == EV_CONNECTION_ERROR ? length : taken);
+  setResult(R_IN_BLOCK, u32(connection.block == BLOCK_GROWS));
   setResult(R_REPLY_LENGTH, connection.replyLength);
   return event;
 }

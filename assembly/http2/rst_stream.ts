@@ -3,7 +3,7 @@
 //
 //    9  error code  u32
 
-import { ABUSE_RESETS, EV_RESET, H2_FRAME_SIZE_ERROR, H2_PROTOCOL_ERROR, R_ERROR_CODE } from "../abi";
+import { ABUSE_IGNORED_FRAMES, ABUSE_RESETS, EV_RESET, H2_FRAME_SIZE_ERROR, H2_PROTOCOL_ERROR, R_ERROR_CODE } from "../abi";
 import { setResult } from "../memory";
 import { absentState, abuseError, Connection, connectionError, isAbused, tellStream } from "./connection";
 import { FRAME_HEADER, frameLength, frameStream, load32 } from "./frame";
@@ -18,7 +18,8 @@ export function recvRstStream(connection: Connection, at: usize): i32 {
   const record = findStream(connection, id);
   if (changetype<usize>(record) == 0) {
     const next = transition(absentState(connection, id), RECV_RST_STREAM);
-    return next == CONNECTION_ERROR_PROTOCOL ? connectionError(connection, H2_PROTOCOL_ERROR) : NEXT;
+    if (next == CONNECTION_ERROR_PROTOCOL) return connectionError(connection, H2_PROTOCOL_ERROR);
+    return isAbused(connection, ABUSE_IGNORED_FRAMES) ? abuseError(connection, ABUSE_IGNORED_FRAMES) : NEXT;
   }
   tellStream(id, record);
   setResult(R_ERROR_CODE, load32(at + FRAME_HEADER));

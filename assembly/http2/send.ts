@@ -1,11 +1,11 @@
 // What we send on streams (RFC 9113 §6.1, §6.2, §6.4): frames are written where the caller wants them, within what state and
 // windows allow. What the state does not allow is not written; then the length is 0.
 
-import { ABUSE_WINDOW_UPDATES, H2_NO_ERROR } from "../abi";
+import { ABUSE_SMALL_FRAMES, ABUSE_WINDOW_UPDATES, H2_NO_ERROR, H2_SMALL_FRAME } from "../abi";
 import { DynamicTable } from "../hpack/mod";
 import { h2StreamsMax, Record } from "../memory";
 import { encoderOf } from "./compression";
-import { Connection, discount, noteReset, PHASE_OPEN, putReset } from "./connection";
+import { Connection, discount, isAbused, noteReset, PHASE_OPEN, putReset } from "./connection";
 import {
   CONTINUATION, DATA, END_HEADERS, END_STREAM, FRAME_HEADER, HEADERS, putFrameHeader, STREAM_ID_MAX,
 } from "./frame";
@@ -73,6 +73,8 @@ export function putData(connection: Connection, record: Record, to: usize, lengt
   connection.sendWindow -= length;
   record.sendWindow -= length;
   discount(connection, ABUSE_WINDOW_UPDATES, UPDATES_PER_DATA);
+  // whether it is too many is asked when the peer opens its window again by as little
+  if (!ends && length < u32(H2_SMALL_FRAME) && length > 0 && min(connection.sendWindow, record.sendWindow) <= 0) isAbused(connection, ABUSE_SMALL_FRAMES);
   putFrameHeader(to, length, DATA, ends ? END_STREAM : 0, record.streamId);
   return FRAME_HEADER;
 }

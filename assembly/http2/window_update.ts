@@ -4,10 +4,12 @@
 //    9  increment  u32
 
 import {
-  ABUSE_WINDOW_UPDATES, EV_WINDOW, H2_FLOW_CONTROL_ERROR, H2_FRAME_SIZE_ERROR, H2_PROTOCOL_ERROR,
+  ABUSE_SMALL_FRAMES, ABUSE_WINDOW_UPDATES, EV_WINDOW, H2_FLOW_CONTROL_ERROR, H2_FRAME_SIZE_ERROR, H2_PROTOCOL_ERROR,
 } from "../abi";
 import { Record } from "../memory";
-import { absentState, abuseError, Connection, connectionError, isAbused, streamError, tellStream } from "./connection";
+import {
+  absentState, abuseError, Connection, connectionError, isAbused, isOver, streamError, tellStream,
+} from "./connection";
 import { grown } from "./flow";
 import { FRAME_HEADER, frameLength, frameStream, load31 } from "./frame";
 import { NEXT } from "./input";
@@ -19,6 +21,7 @@ export function recvWindowUpdate(connection: Connection, at: usize): i32 {
   const id = frameStream(at);
   const increment = load31(at + FRAME_HEADER);
   if (isAbused(connection, ABUSE_WINDOW_UPDATES)) return abuseError(connection, ABUSE_WINDOW_UPDATES);
+  if (isOver(connection, ABUSE_SMALL_FRAMES)) return abuseError(connection, ABUSE_SMALL_FRAMES);
   if (id == 0) return growConnection(connection, increment);
   const record = findStream(connection, id);
   if (changetype<usize>(record) != 0) return growStream(connection, record, increment);

@@ -22,7 +22,6 @@ export function responseFromH2(connection: Connection, record: Record): i32 {
   if (finishFields(record, status, record.exchange, ends) != HEAD_DONE) return H2_STREAM_FAILED;
   record.message = status < 200 ? MESSAGE_HEAD : ends ? MESSAGE_OVER : MESSAGE_BODY;
   if (status >= 200) record.contentLeft = expectedContent(record.exchange, status);
-  setResult(R_HEAD_END, record.headAt);
   return HEAD_DONE;
 }
 

@@ -4,16 +4,17 @@
 //
 // As with writeRequestHead(), the source is the message that was finished last. The caller has headBytesMax() bytes of room.
 
-import { F_CONNECT, F_WEBSOCKET, H2_FRAME_HEADER, HEADROOM, TEXT_DATE, W_ADD_DATE } from "../abi";
+import { F_CONNECT, F_HTTP_2, F_WEBSOCKET, H2_FRAME_HEADER, HEADROOM, TEXT_DATE, W_ADD_DATE } from "../abi";
 import { equalsIgnoreCase, intern, isBlank, lower } from "../bytes";
 import {
   beginBlock, encodeField, encodeStaticName, encodeStatus, DynamicTable, FIELD_BYTES_MAX, S_AUTHORITY, S_METHOD,
   S_PATH, S_SCHEME,
 } from "../hpack/mod";
 import { isTrailer } from "../http1/chunked";
-import { K_OTHER, K_TE } from "../http1/fields";
+import { K_OTHER, K_SEC_WEBSOCKET_ACCEPT, K_SEC_WEBSOCKET_KEY, K_TE, K_UPGRADE } from "../http1/fields";
 import * as request from "../http1/request";
 import * as response from "../http1/response";
+import { dropFields, noteKeyOf } from "../http1/websocket";
 import { Connection, encoder, frameBlock, maySendHeaders } from "../http2/mod";
 import { DROP, Header, headerBytesMax, headersMax, Record, textAt, trailerScratchAt } from "../memory";
 
@@ -36,8 +37,9 @@ export function headBytesMax(): u32 {
 }
 
 /**
- * The request at hand as HEADERS of `stream`; its length, or 0 when the stream's state does not allow it. `secure`: of the
- * client's connection, `scheme`: of the backend's; the others as for writeRequestHead(). `ends`: no body follows.
+ * The request at hand as HEADERS of `stream`; its length, or 0 when the stream's state does not allow it, or when it asks for
+ * a WebSocket and the peer takes none (RFC 8441 §3). `secure`: of the client's connection, `scheme`: of the backend's; the
+ * others as for writeRequestHead(). `ends`: no body follows, nor a tunnel.
  */
 export function putRequest(
   connection: Connection,
@@ -52,22 +54,30 @@ export function putRequest(
   ends: bool,
   to: usize,
 ): u32 {
-  if (!maySendHeaders(stream, ends)) return 0;
-  const table = encoder(connection);
   const flags = request.requestFlags();
+  if (!maySendHeaders(stream, ends) || (flags & F_WEBSOCKET && !connection.peerConnectProtocol)) return 0;
+  const table = encoder(connection);
   stream.exchange = flags;
+  if ((flags & (F_WEBSOCKET | F_HTTP_2)) == F_WEBSOCKET) noteKeyOf(stream, source);
   request.setIdentified(identityLength > 0);
   let at = putLine(table, beginBlock(table, to + H2_FRAME_HEADER), flags, scheme);
   const count = source.headerCount;
   for (let i: u32 = 0; i < count; i++) {
     const header = source.entry(i);
     if (header.known == K_TE) at = putTe(table, at, header);
-    else if (request.isPassed(source, header)) at = putField(table, at, header);
+    else if (isPassed(source, header, flags)) at = putField(table, at, header);
   }
   const lines = trailerScratchAt;
   const end = request.putAdded(lines, source, port, secure, idAt, identityAt, identityLength);
   at = putLines(table, at, lines, end);
   return frameBlock(connection, stream, to, at, ends);
+}
+
+/** §8.2.2: nothing is upgraded here; for WebSockets there is extended CONNECT, which has no keys (RFC 8441 §5). */
+@inline
+function isPassed(source: Record, header: Header, flags: u32): bool {
+  if (header.known == K_UPGRADE || (header.known == K_SEC_WEBSOCKET_KEY && flags & F_WEBSOCKET)) return false;
+  return request.isPassed(source, header);
 }
 
 /** §8.3.1, §8.5, RFC 8441 §4 */
@@ -111,7 +121,9 @@ export function putResponse(
   if (!maySendHeaders(stream, ends)) return 0;
   const table = encoder(connection);
   // RFC 8441 §5: what switches protocols in HTTP/1.1 is a success here
-  const status = response.responseStatus() == 101 ? 200 : response.responseStatus();
+  const switches = response.responseStatus() == 101;
+  if (switches) dropFields(source, K_SEC_WEBSOCKET_ACCEPT);
+  const status = switches ? 200 : response.responseStatus();
   let at = encodeStatus(table, beginBlock(table, to + H2_FRAME_HEADER), status);
   const withoutLength = response.isWithoutLength(how);
   const count = source.headerCount;

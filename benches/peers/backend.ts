@@ -16,6 +16,8 @@ export interface Page {
 export interface Backend {
   port: number;
   securePort: number;
+  /** Speaks HTTP/2 at once, without TLS. */
+  http2Port: number;
   child: Child;
   /** About 100 bytes. */
   small: Page;
@@ -35,7 +37,7 @@ function noise(size: number): Uint8Array<ArrayBuffer> {
 /** With `credentials` it speaks TLS on a second port. */
 export async function startBackend(stage: Stage, nginx: string, credentials: Credentials | null): Promise<Backend> {
   const dir = stage.folder("backend");
-  const [port, securePort] = [freePort(), freePort()];
+  const [port, securePort, http2Port] = [freePort(), freePort(), freePort()];
   const secure = credentials && `
     listen 127.0.0.1:${securePort} ssl backlog=4096;
     ssl_certificate ${credentials.cert};
@@ -70,12 +72,18 @@ http {
     location = / { return 200 "${text}"; }
     location /files/ { }
   }
+  server {
+    listen 127.0.0.1:${http2Port} http2 backlog=4096;
+    root ${dir};
+    location = / { return 200 "${text}"; }
+    location /files/ { }
+  }
 }
 `,
   );
   const child = stage.spawn("backend", dir, nginx, ["-p", dir, "-e", `${dir}/error.log`, "-c", `${dir}/nginx.conf`]);
   await waitUntilServing(child, { port, authority: null }, small);
-  return { port, securePort, child, small, medium, large };
+  return { port, securePort, http2Port, child, small, medium, large };
 }
 
 /** nginx opens all its temporary directories when it starts: they must be ones it may write. */

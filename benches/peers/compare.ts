@@ -66,6 +66,8 @@ export interface Cell {
 export interface LoadResult {
   name: string;
   title: string;
+  /** Spoken on one side at least. */
+  isHttp2: boolean;
   cells: Partial<Record<ProxyName, Cell>>;
 }
 
@@ -95,17 +97,23 @@ export async function comparePeers(stage: Stage, root: string, options: Options)
   for (const line of found.missing) note(`skipped ${line}`);
 
   const asked = (name: string) => options.scenarios.length === 0 || options.scenarios.some((one) => one === name);
-  const [secure, others] = parted(LOADS.filter((load) => asked(load.name)), (load: Load) => load.secure ?? false);
+  const wanted = LOADS.filter((load) => asked(load.name));
+  const [overHttp2, rest] = parted(wanted, (load: Load) => load.http2Backend ?? false);
+  const [secureHttp2, plainHttp2] = parted(overHttp2, (load: Load) => load.secure ?? false);
+  const [secure, others] = parted(rest, (load: Load) => load.secure ?? false);
   const [behind, plain] = parted(others, (load: Load) => load.secureBackend ?? false);
-  const isSecure = secure.length + behind.length > 0 || asked("tls-idle");
+  const isSecure = secure.length + behind.length + secureHttp2.length > 0 || asked("tls-idle");
   const secrets = isSecure ? await makeCredentials(stage) : null;
   const backend = await startBackend(stage, nginx, secrets?.credentials ?? null);
   const bench: Bench = { stage, wrk, backend, options, secrets, note };
   const able = proxies.filter(({ secures }) => secures);
+  const ableHttp2 = able.filter(({ speaksHttp2Behind }) => speaksHttp2Behind);
   const loads = [
     ...await runLoads(bench, proxies, plain, {}),
     ...await runLoads(bench, able, secure, { secure: true }),
     ...await runLoads(bench, able, behind, { secureBackend: true }),
+    ...await runLoads(bench, ableHttp2, plainHttp2, { http2Backend: true }),
+    ...await runLoads(bench, ableHttp2, secureHttp2, { secure: true, http2Backend: true }),
   ];
   const idle = asked("idle") ? await runIdle(bench, proxies, false) : null;
   const secureIdle = asked("tls-idle") ? await runIdle(bench, able, true) : null;
@@ -124,19 +132,27 @@ function required(program: string, what: string): string {
   );
 }
 
-/** On which side of the proxy TLS is spoken. */
-export type Ways = Pick<Load, "secure" | "secureBackend">;
+/** What is spoken on either side of the proxy. */
+export type Ways = Pick<Load, "secure" | "secureBackend" | "http2Backend">;
 
 /** Starts the proxy in a directory of its own and waits until it serves. */
-export async function startProxy(bench: Bench, proxy: Proxy, { secure, secureBackend }: Ways): Promise<Running> {
+export async function startProxy(bench: Bench, proxy: Proxy, ways: Ways): Promise<Running> {
   const { stage, backend, options } = bench;
+  const { secure, secureBackend, http2Backend = false } = ways;
   const dir = stage.folder(proxy.name);
   const secrets = secure ? bench.secrets! : null;
   const credentials = secrets?.credentials ?? null;
   const behind = secureBackend
     ? { backendPort: backend.securePort, backendAuthority: bench.secrets!.credentials.cert }
-    : { backendPort: backend.port, backendAuthority: null };
-  const site = { dir, port: freePort(), ...behind, accessLog: options.accessLog, credentials };
+    : { backendPort: http2Backend ? backend.http2Port : backend.port, backendAuthority: null };
+  const site = {
+    dir,
+    port: freePort(),
+    ...behind,
+    backendHttp2: http2Backend,
+    accessLog: options.accessLog,
+    credentials,
+  };
   const place = { port: site.port, authority: secrets?.authority ?? null };
   const { path, args, ...where } = proxy.launch(site);
   const child = stage.spawn(proxy.name, dir, path, args, where);
@@ -156,7 +172,8 @@ async function runLoads(bench: Bench, proxies: Proxy[], loads: Load[], ways: Way
 
 async function runLoad(bench: Bench, running: Running[], load: Load): Promise<LoadResult> {
   const { options, note } = bench;
-  const result: LoadResult = { name: load.name, title: load.title, cells: {} };
+  const isHttp2 = (load.streams ?? 0) > 0 || (load.http2Backend ?? false);
+  const result: LoadResult = { name: load.name, title: load.title, isHttp2, cells: {} };
   const sound = new Set(running);
   const cellOf = (one: Running) => result.cells[one.proxy.name] ??= { visits: [], memory: null, failure: null };
   /** What fails takes the proxy out of this scenario, with a loud word, and the run goes on. */

@@ -34,6 +34,8 @@ export interface Site {
   backendPort: number;
   /** File with the certificate that the backend shows; null: it is spoken to plainly. */
   backendAuthority: string | null;
+  /** The backend speaks HTTP/2 without TLS. */
+  backendHttp2: boolean;
   accessLog: boolean;
   /** What it shows to clients; null speaks plainly. */
   credentials: Credentials | null;
@@ -61,6 +63,8 @@ export interface Proxy {
   does: string;
   /** It can speak TLS with clients. */
   secures: boolean;
+  /** It can speak HTTP/2 with backends. */
+  speaksHttp2Behind: boolean;
   /** Where it writes its access log if asked to. */
   logPath(site: Site): string;
   /** Writes its configuration into the site and says how to start it. */
@@ -130,6 +134,7 @@ function nginx(path: string): Proxy {
     does:
       "X-Forwarded-For, X-Forwarded-Proto, X-Request-Id; proxy_buffering as it comes; log: common, buffer=64k flush=1s",
     secures: true,
+    speaksHttp2Behind: false,
     logPath: ({ dir }) => `${dir}/access.log`,
     launch({ dir, port, backendPort, backendAuthority, accessLog, credentials }) {
       const verified = backendAuthority && `
@@ -198,9 +203,10 @@ function haproxyWith(name: ProxyName, path: string, extra: string): Proxy {
     version: versionOf(path, ["-v"]),
     does: `X-Forwarded-For, X-Forwarded-Proto, X-Request-Id${extra && "; " + extra}; log: common, a write a line`,
     secures: true,
+    speaksHttp2Behind: true,
     // It logs to a descriptor, not to a file: its standard output is one.
     logPath: ({ dir }) => `${dir}/out`,
-    launch({ dir, port, backendPort, backendAuthority, accessLog, credentials }) {
+    launch({ dir, port, backendPort, backendAuthority, backendHttp2, accessLog, credentials }) {
       const names = `sni str(${HOST}) verifyhost ${HOST}`;
       const verified = backendAuthority ? ` ssl verify required ca-file ${backendAuthority} ${names}` : "";
       const secure = credentials
@@ -233,7 +239,7 @@ frontend web
   unique-id-header X-Request-Id
   default_backend app
 backend app
-  server app 127.0.0.1:${backendPort} pool-max-conn 1024${verified}
+  server app 127.0.0.1:${backendPort} pool-max-conn 1024${verified}${backendHttp2 ? " proto h2" : ""}
 `,
       );
       return { path, args: ["-db", "-f", `${dir}/haproxy.cfg`] };
@@ -247,12 +253,13 @@ function nghttpx(path: string): Proxy {
     version: versionOf(path, ["--version"]),
     does: "X-Forwarded-For, -Proto, Via; log: as it comes, a write a line",
     secures: true,
+    speaksHttp2Behind: true,
     logPath: ({ dir }) => `${dir}/access.log`,
-    launch({ dir, port, backendPort, accessLog, credentials }) {
+    launch({ dir, port, backendPort, backendHttp2, accessLog, credentials }) {
       const args = [
         "--workers=1",
         `--frontend=127.0.0.1,${port}${credentials ? "" : ";no-tls"}`,
-        `--backend=127.0.0.1,${backendPort}`,
+        `--backend=127.0.0.1,${backendPort}${backendHttp2 ? ";;proto=h2" : ""}`,
         "--backlog=4096",
         "--add-x-forwarded-for",
         "--no-ocsp",
@@ -273,8 +280,9 @@ function caddy(path: string): Proxy {
     version: versionOf(path, ["version"]),
     does: "X-Forwarded-For, -Proto, -Host, X-Request-Id; GOMAXPROCS=1; log: JSON, as it has no common format",
     secures: true,
+    speaksHttp2Behind: true,
     logPath: ({ dir }) => `${dir}/access.log`,
-    launch({ dir, port, backendPort, backendAuthority, accessLog, credentials }) {
+    launch({ dir, port, backendPort, backendAuthority, backendHttp2, accessLog, credentials }) {
       const logs = {
         default: { level: "ERROR", exclude: ["http.log.access"] },
         ...(accessLog
@@ -293,6 +301,7 @@ function caddy(path: string): Proxy {
         transport: {
           protocol: "http",
           compression: false,
+          ...(backendHttp2 ? { versions: ["h2c"] } : {}),
           ...(backendAuthority ? { tls: { root_ca_pem_files: [backendAuthority], server_name: HOST } } : {}),
           keep_alive: { max_idle_conns: 1024, max_idle_conns_per_host: 1024 },
         },
@@ -330,8 +339,9 @@ function ours(
     version: versionOf(path, [...args, "version"], cwd),
     does: "X-Forwarded-For, -Proto, -Host, -Port, X-Request-Id, Via; all limits and timeouts; log: common",
     secures: name === "kakehi" || exists(`${cwd}/src/ts/sys/openssl.ts`),
+    speaksHttp2Behind: name === "kakehi" || exists(`${cwd}/src/ts/cluster/http2_client.ts`),
     logPath: ({ dir }) => `${dir}/access.log`,
-    launch({ dir, port, backendPort, backendAuthority, accessLog, credentials }) {
+    launch({ dir, port, backendPort, backendAuthority, backendHttp2, accessLog, credentials }) {
       const address = `127.0.0.1:${port}`;
       const tls = { min_version: "1.3", default_certificate: "bench" };
       const config = {
@@ -342,6 +352,7 @@ function ours(
           app: {
             backends: [`127.0.0.1:${backendPort}`],
             pool: { idle: 1024 },
+            ...(backendHttp2 ? { protocol: "h2c" } : {}),
             ...(backendAuthority ? { tls: { ca: backendAuthority, server_name: HOST } } : {}),
           },
         },

@@ -21,7 +21,7 @@ export function spread(values: number[]): Spread {
 
 /** Our CPU time over the peers'; null where a side has no figure. Below 1 we use less. */
 export interface Ratios {
-  /** Over the better of nginx and HAProxy as it comes, by medians. */
+  /** Over the better of nginx and HAProxy as it comes, by medians; with HTTP/2 nghttpx is one of them. */
   median: number | null;
   /** The same by the best rounds. */
   best: number | null;
@@ -38,9 +38,10 @@ export function ratiosOf(load: LoadResult): Ratios {
     const peers = names.map(cpu).filter((one) => one !== null).map((one) => one[kind]);
     return ours && peers.length > 0 ? ours[kind] / Math.min(...peers) : null;
   };
+  const peers: ProxyName[] = load.isHttp2 ? ["nginx", "haproxy", "nghttpx"] : ["nginx", "haproxy"];
   return {
-    median: over("median", "nginx", "haproxy"),
-    best: over("best", "nginx", "haproxy"),
+    median: over("median", ...peers),
+    best: over("best", ...peers),
     splice: over("median", "haproxy-splice"),
     parent: over("median", "parent"),
   };
@@ -123,7 +124,7 @@ function cpuTable(loads: LoadResult[], names: ProxyName[]): string {
     return [load.title, ...figures, ...columns.map(([, , key]) => ratios[key]?.toFixed(2) ?? "-")];
   });
   const head = ["scenario", ...names, ...columns.map(([, title]) => title)];
-  return `CPU in µs per request, median (best) of the rounds; ratios to the better of nginx and haproxy\n\n${
+  return `CPU in µs per request, median (best) of the rounds; ratios to the better of nginx and haproxy, with HTTP/2 also of nghttpx\n\n${
     table([head, ...rows])
   }`;
 }

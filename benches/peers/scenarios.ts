@@ -17,6 +17,8 @@ export interface Load {
   handshakes?: true;
   /** HTTP/2 between client and proxy, with so many streams on each connection: by h2load. */
   streams?: number;
+  /** HTTP/2 without TLS between proxy and backend; with `streams` on both sides. */
+  http2Backend?: true;
 }
 
 export const LOADS = [
@@ -77,6 +79,42 @@ export const LOADS = [
     close: false,
     secure: true,
     streams: 32,
+  },
+  {
+    name: "h2-backend",
+    title: "HTTP/2 to the backend, keep-alive, 64",
+    connections: 64,
+    page: "small",
+    close: false,
+    http2Backend: true,
+  },
+  {
+    name: "h2-backend-64k",
+    title: "HTTP/2 to the backend, 64 KiB answer, 16",
+    connections: 16,
+    page: "medium",
+    close: false,
+    http2Backend: true,
+  },
+  {
+    name: "h2-both",
+    title: "HTTP/2 on both sides, 16 × 32 streams",
+    connections: 16,
+    page: "small",
+    close: false,
+    secure: true,
+    streams: 32,
+    http2Backend: true,
+  },
+  {
+    name: "h2-both-64k",
+    title: "HTTP/2 on both sides, 64 KiB answer, 16 × 32",
+    connections: 16,
+    page: "medium",
+    close: false,
+    secure: true,
+    streams: 32,
+    http2Backend: true,
   },
 ] as const satisfies Load[];
 

@@ -69,7 +69,14 @@ export interface CodecExports {
     identityLength: number,
   ): number;
   writeResponseHead(record: number, how: number, transportAt: number, transportLength: number): number;
+  isWebSocketAccepted(record: number, client: number): number;
   placeHead(end: number, length: number): void;
+  keepRequest(record: number, buffer: number): void;
+  restoreRequest(record: number, buffer: number): void;
+  keepResponse(record: number, buffer: number): void;
+  restoreResponse(record: number, buffer: number): void;
+  keepTrailers(record: number, buffer: number): void;
+  restoreTrailers(record: number, buffer: number): void;
   beginChunks(record: number): void;
   decodeChunks(record: number, at: number, length: number, tableAt: number): number;
   frameChunk(at: number, length: number, last: number, record: number): void;
@@ -125,6 +132,7 @@ export interface CodecExports {
   ): number;
   h2HasTrailers(source: number): number;
   h2PutTrailers(h2: number, stream: number, source: number, to: number): number;
+  h2PeerTakesWebSockets(h2: number): number;
   h2Openable(h2: number): number;
   h2Open(h2: number, stream: number): number;
   h2Reset(h2: number, stream: number, code: number): void;

@@ -94,8 +94,10 @@ Deno.test("ratiosOf() compares with the better of nginx and haproxy, and leaves 
     failure,
   });
   const cells = { nginx: cell(20), haproxy: cell(16), "haproxy-splice": cell(10), kakehi: cell(8) };
-  const load = { name: "x", title: "x", cells };
+  const load = { name: "x", title: "x", isHttp2: false, cells };
   assertEquals(ratiosOf(load), { median: 0.5, best: 0.5, splice: 0.8, parent: null });
+  const over2 = { ...load, isHttp2: true, cells: { ...cells, nghttpx: cell(10) } };
+  assertEquals(ratiosOf(over2).median, 0.8, "with HTTP/2 nghttpx counts");
   const failed = { ...load, cells: { ...cells, haproxy: cell(1, "it ended") } };
   assertEquals(ratiosOf(failed).median, 0.4);
 });

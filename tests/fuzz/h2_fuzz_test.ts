@@ -1,6 +1,7 @@
 // Conversations in HTTP/2, mutated: none may trap, touch memory that is not its own, keep more than its bounds, or be
-// understood otherwise when it comes in pieces. KAKEHI_FUZZ_CASES=COUNT as many as wanted, KAKEHI_FUZZ_CASE=NUMBER one of them.
+// understood otherwise when it comes in pieces and what is read is kept before it is written. KAKEHI_FUZZ_CASES=COUNT as many as wanted, KAKEHI_FUZZ_CASE=NUMBER one of them.
 
+import { Buffer } from "node:buffer";
 import * as abi from "../../assembly/abi.ts";
 import { assertEquals, AssertionError } from "../support/assert.ts";
 import { H2Driver, POST, REQUEST } from "../support/h2.ts";
@@ -47,13 +48,15 @@ const NAMES = [
 /** What is done: bytes that come, or something that we do ourselves. */
 type Step = Uint8Array | ((driver: H2Driver) => void);
 
+const WEBSOCKET: readonly f.Field[] = [[":method", "CONNECT"], [":protocol", "websocket"], ...REQUEST.slice(1)];
+
 function pick<T>(random: Random, list: readonly T[]): T {
   return list[random.below(list.length)]!;
 }
 
 function makeBlock(random: Random, role: number): Uint8Array {
   const fields: f.Field[] = role === abi.H2_ROLE_SERVER
-    ? [...pick(random, [REQUEST, POST])]
+    ? [...pick(random, [REQUEST, REQUEST, POST, POST, WEBSOCKET])]
     : [[":status", pick(random, ["200", "204", "103", "x"])]];
   for (let i = Math.max(0, random.below(6) - 2); i > 0; i--) fields.push([pick(random, NAMES), pick(random, WORDS)]);
   const bytes = Uint8Array.from(f.block(random.below(12) === 0 ? fields.slice(1 + random.below(4)) : fields));
@@ -90,6 +93,9 @@ function makeFrame(random: Random, role: number): Uint8Array {
   switch (random.below(random.below(4) === 0 ? 13 : 6)) {
     case 0:
     case 1:
+      if (random.below(6) === 0) {
+        return f.headers(id, [["grpc-status", "0"], [pick(random, NAMES), pick(random, WORDS)]]);
+      }
       if (role === abi.H2_ROLE_SERVER) return makeHeaders(random, role, (nextId += 2) - 2);
       return makeHeaders(random, role, id);
     case 2:
@@ -128,6 +134,16 @@ function makeFrame(random: Random, role: number): Uint8Array {
 }
 
 const GET = "GET / HTTP/1.1\r\nHost: a\r\nCookie: a=b; c=d\r\n\r\n";
+const UPGRADE = "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: ";
+const ASKS = [
+  GET,
+  GET,
+  "HEAD / HTTP/1.1\r\nHost: a\r\n\r\n",
+  "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n",
+  "CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n",
+  `${UPGRADE}websocket\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n`,
+  `${UPGRADE}other\r\n\r\n`,
+];
 const ANSWER = "HTTP/1.1 200 OK\r\nContent-Type: a/b\r\nX: y\r\n\r\n";
 
 /** Something that we do, the same in every driver that is in the same state. */
@@ -138,7 +154,7 @@ function makeAction(random: Random, role: number): Step {
   return (driver) => {
     const ids = [...driver.streams.keys()].sort((a, b) => a - b);
     const id = ids[nth % Math.max(1, ids.length)];
-    if (what === 0 && role === abi.H2_ROLE_CLIENT) driver.ask(GET, nth % 2 === 0);
+    if (what === 0 && role === abi.H2_ROLE_CLIENT) driver.ask(ASKS[nth % ASKS.length]!, nth % 2 === 0);
     else if (what === 1) driver.core.codec.h2Tick(driver.h2);
     else if (id === undefined) return;
     else if (what === 0) driver.answer(id, ANSWER, nth % 3 === 0);
@@ -159,8 +175,14 @@ function mutate(random: Random, bytes: Uint8Array): Uint8Array {
 }
 
 function makeSteps(random: Random, role: number): Step[] {
-  const steps: Step[] = [role === abi.H2_ROLE_SERVER ? f.concat(f.MAGIC, f.settings()) : f.settings()];
-  if (role === abi.H2_ROLE_CLIENT) { for (let i = 0; i < 3; i++) steps.push((driver) => void driver.ask(GET, i > 0)); }
+  const settings = random.below(2) > 0 ? f.settings([8, 1]) : f.settings();
+  const steps: Step[] = [role === abi.H2_ROLE_SERVER ? f.concat(f.MAGIC, settings) : settings];
+  if (role === abi.H2_ROLE_CLIENT) {
+    for (let i = 0; i < 3; i++) {
+      const ask = pick(random, ASKS);
+      steps.push((driver) => void driver.ask(ask, i > 0));
+    }
+  }
   nextId = 1;
   const mutates = random.below(2) > 0;
   if (role === abi.H2_ROLE_SERVER) {
@@ -179,6 +201,43 @@ function makeSteps(random: Random, role: number): Step[] {
 
 const whole = new H2Driver();
 const pieces = new H2Driver();
+whole.onBlock = (event, record) => written(whole, event, record);
+pieces.onBlock = (event, record, buffer) => {
+  keptMeanwhile(pieces, event, record, buffer);
+  return written(pieces, event, record);
+};
+/** Of the case at hand. */
+let playedRole = 0;
+
+/** What is at hand, as it goes on in HTTP/1. */
+function written({ core }: H2Driver, event: number, record: number): string {
+  const { codec, u8, result, textAt } = core;
+  const text = (at: number, length: number) => Buffer.from(u8.buffer, at, length).toString("latin1");
+  const to = codec.headScratchAt();
+  if (event === abi.EV_TRAILERS) {
+    codec.frameChunk(to, 0, 1, record);
+    return text(result[abi.R_OUT_AT]!, result[abi.R_OUT_LENGTH]!);
+  }
+  const length = playedRole === abi.H2_ROLE_SERVER
+    ? codec.writeRequestHead(record, 80, 0, textAt + abi.TEXT_REQUEST_IDS, 0, 0)
+    : codec.writeResponseHead(record, result[abi.R_STATUS] === 101 ? abi.W_UPGRADE : 0, 0, 0);
+  return text(to, length);
+}
+
+/** Keeps what is at hand, reads something else, and restores it. */
+function keptMeanwhile(driver: H2Driver, event: number, record: number, buffer: number): void {
+  const { codec } = driver.core;
+  const isRequest = playedRole === abi.H2_ROLE_SERVER;
+  const [keep, restore] = event === abi.EV_TRAILERS
+    ? [codec.keepTrailers, codec.restoreTrailers]
+    : isRequest
+    ? [codec.keepRequest, codec.restoreRequest]
+    : [codec.keepResponse, codec.restoreResponse];
+  keep(record, buffer);
+  if (isRequest) driver.parse("PUT /other HTTP/1.0\r\nContent-Length: 7\r\n\r\n");
+  else driver.parse("HTTP/1.0 404 Nothing\r\nContent-Length: 7\r\n\r\n", 0);
+  restore(record, buffer);
+}
 
 function run(driver: H2Driver, steps: readonly Step[]): { events: string[]; replies: string[] } {
   driver.preface();
@@ -194,18 +253,23 @@ function watched({ core }: H2Driver): Uint8Array {
   return core.u8.subarray(core.h2RecordsAt + core.h2RecordBytes, core.h2RecordsAt + 2 * core.h2RecordBytes);
 }
 
-const seen = { requests: 0, answers: 0, failures: 0 };
+const seen = { requests: 0, answers: 0, switches: 0, trailers: 0, failures: 0 };
 
 function runCase(number: number): void {
   const random = createRandom(number);
   const role = random.below(2);
   const steps = makeSteps(random, role);
+  playedRole = role;
+  const offers = random.below(2);
+  for (const driver of [whole, pieces]) driver.setProfile(abi.P_CONNECT_PROTOCOL, offers);
   whole.begin(role, "whole");
   pieces.begin(role, random.below(4) === 0 ? "bytes" : "random", number);
   const expected = run(whole, steps);
   assertEquals(run(pieces, steps), expected);
   if (expected.events.some((event) => event.startsWith("request"))) seen.requests++;
   if (expected.events.some((event) => event.startsWith("response"))) seen.answers++;
+  if (expected.events.some((event) => /^response .* 101|^request .*Sec-WebSocket-Key/s.test(event))) seen.switches++;
+  if (expected.events.some((event) => event.startsWith("trailers"))) seen.trailers++;
   if (whole.failed) seen.failures++;
 }
 
@@ -232,6 +296,7 @@ Deno.test("h2: mutated conversations leave the codec whole, and mean the same in
     }
   }
   console.log(
-    `${CASES} cases, with requests ${seen.requests}, with answers ${seen.answers}, failed connections ${seen.failures}`,
+    `${CASES} cases, with requests ${seen.requests}, answers ${seen.answers}, WebSockets ${seen.switches}, trailers ` +
+      `${seen.trailers}, failed connections ${seen.failures}`,
   );
 });

@@ -34,6 +34,8 @@ export class H2Driver {
   refuses = false;
   /** Replies are left where they are. */
   isBlocked = false;
+  /** Called when a head or trailers (EV_) are at hand; what it gives is told with them. */
+  onBlock: ((event: number, record: number, buffer: number) => string) | null = null;
   #role = 0;
   #reader: f.BlockReader | undefined;
   #free: number[] = [];
@@ -221,7 +223,10 @@ export class H2Driver {
       this.events.push(`stream error ${id} ${f.CODES[result[abi.R_ERROR_CODE]!]}`);
     } else if (code === abi.H2_CONNECTION_FAILED) this.#noteFailure();
     else if (code !== abi.HEAD_DONE) this.events.push(`refusal ${id} ${code}`);
-    else this.events.push(`${this.#blockInWords(event, id)}${end}`);
+    else {
+      const words = this.#blockInWords(event, id);
+      this.events.push(`${words}${end}${this.onBlock ? this.onBlock(event, record, buffer) : ""}`);
+    }
   }
 
   #noteFailure(): void {

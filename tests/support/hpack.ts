@@ -2,10 +2,8 @@
 // and lists in a memory where nothing else is. Texts are latin1: a character is a byte.
 
 import { Buffer } from "node:buffer";
-import { fileURLToPath } from "node:url";
+import { compileAlone } from "./assembly.ts";
 
-const ROOT = fileURLToPath(new URL("../..", import.meta.url));
-const MODULE = `${ROOT}dist/test/hpack_mod.wasm`;
 const FOLDER = "assembly/hpack";
 const OTHERS = ["assembly/abi.ts", "assembly/bytes.ts", "assembly/memory.ts", "assembly/http1/fields.ts"];
 
@@ -28,6 +26,10 @@ export interface HpackExports {
   encoderTableBytes(capacity: number): number;
   beginTable(at: number, capacity: number): number;
   beginEncoderTable(at: number, capacity: number): number;
+  ringsBytes(capacity: number): number;
+  lookupBytes(capacity: number): number;
+  beginSmallTable(at: number, capacity: number, small: number, spareAt: number): number;
+  beginSmallEncoderTable(at: number, capacity: number, small: number, spareAt: number): number;
   allowSize(table: number, size: number): void;
   decodeInto(entries: number, count: number, bytes: number, room: number, scratch: number): void;
   decodeBlock(table: number, at: number, length: number, sizeMax: number, sizeHardMax: number): number;
@@ -92,25 +94,11 @@ export interface Entry {
 
 let compiled: WebAssembly.Module | undefined;
 
-function modified(path: string): number {
-  return Deno.statSync(path).mtime!.getTime();
-}
-
-/** Builds dist/test/hpack_mod.wasm when a source is newer. */
 function compile(): WebAssembly.Module {
-  let built = 0;
-  try {
-    built = modified(MODULE);
-  } catch {
-    // there is none yet
-  }
-  const sources = [...OTHERS, ...[...Deno.readDirSync(`${ROOT}${FOLDER}`)].map(({ name }) => `${FOLDER}/${name}`)];
-  if (sources.some((path) => modified(`${ROOT}${path}`) > built)) {
-    const args = ["run", "-A", `${ROOT}scripts/build_wasm.ts`, "--only", `${ROOT}${FOLDER}/mod.ts`];
-    const { success, stderr } = new Deno.Command(Deno.execPath(), { args, stdout: "null" }).outputSync();
-    if (!success) throw new Error(`assembly/hpack does not compile:\n${new TextDecoder().decode(stderr)}`);
-  }
-  return new WebAssembly.Module(Deno.readFileSync(MODULE));
+  const folder = [...Deno.readDirSync(new URL(`../../${FOLDER}`, import.meta.url))].map(({ name }) =>
+    `${FOLDER}/${name}`
+  );
+  return compileAlone(`${FOLDER}/mod.ts`, [...OTHERS, ...folder]);
 }
 
 /** A piece of memory with a canary on both sides. */
@@ -184,7 +172,7 @@ const BLOCK_BYTES = 1 << 18;
 
 /** A decoder with its table. */
 export class Decoder {
-  readonly table: number;
+  table: number;
   readonly sizeMax: number;
   readonly sizeHardMax: number;
   readonly #block: Piece;
@@ -262,7 +250,7 @@ function tableState({ view }: Hpack, table: number): { size: number; sizeMax: nu
 
 /** An encoder with its table. */
 export class Encoder {
-  readonly table: number;
+  table: number;
   readonly #input: Piece;
   readonly #output: Piece;
   readonly #tableAt: Piece;

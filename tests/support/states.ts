@@ -18,6 +18,7 @@ export const HTTP2: State["listeners"][string]["http2"] = {
     priorities: 500,
     refused_streams: 100,
     ignored_frames: 1000,
+    small_frames: 1000,
     continuations: 20,
   },
 };
@@ -67,10 +68,12 @@ export function makeState(changes: Partial<State> = {}): State {
 export function makeCluster(...addresses: string[]): State["clusters"][string] {
   return {
     backends: addresses.map((address) => ({ address, weight: 1 })),
+    protocol: "http/1.1",
     balance: "round_robin",
     pool: { connections: 0, idle: 16, idle_timeout: 60_000 },
     timeouts: { connect: 3_000, response: 60_000 },
     tls: null,
+    http2: { max_concurrent_streams: 100, ping_interval: 10_000 },
   };
 }
 

@@ -39,6 +39,7 @@ export function explainText(answer: ExplainAnswer): string {
   const facts: [string, string][] = [["listener", listener ?? "none has this port"]];
   facts.push(["route", route ? name(route.key) : "none: the answer is 404"]);
   if (route) facts.push(["cluster", cluster ? `${cluster.name} (${cluster.balance})` : route.cluster]);
+  if (cluster) facts.push(["protocol", protocolText(cluster)]);
   if (answer.refusal !== null) facts.push(["refused", `${answer.refusal}: the request as such`]);
   if (cluster) facts.push(["would ask", answer.would_pick ?? "nobody: the answer is 503"]);
   const width = Math.max(...facts.map(([word]) => word.length));
@@ -47,6 +48,11 @@ export function explainText(answer: ExplainAnswer): string {
   if (backends.length > 0) parts.push(backendTable(backends, answer.would_pick));
   if (route) parts.push(...editsText(answer));
   return parts.join("\n\n");
+}
+
+function protocolText({ protocol, tls }: NonNullable<ExplainAnswer["cluster"]>): string {
+  const version = protocol === "http/1.1" ? "HTTP/1.1" : "HTTP/2";
+  return `${version}${tls ? " over TLS" : ""} (${protocol})`;
 }
 
 function consideredText(considered: ExplainAnswer["considered"]): string {

@@ -74,7 +74,10 @@ const LIST_OPTIONS: Readonly<Partial<Record<Noun, Record<string, Option>>>> = {
 
 const ADD_EXAMPLES: Readonly<Partial<Record<Noun, string[]>>> = {
   listener: ["listener add web --address 0.0.0.0:80"],
-  cluster: ["cluster add app --balance least_requests --backend 10.0.0.1:80 --backend 10.0.0.2:80=2"],
+  cluster: [
+    "cluster add app --balance least_requests --backend 10.0.0.1:80 --backend 10.0.0.2:80=2",
+    "cluster add grpc --protocol h2c --backend 10.0.0.3:50051",
+  ],
   backend: ["backend add app 10.0.0.3:80 --weight 2"],
   route: ["route add --host example.com --path '/api/*' --cluster app"],
   certificate: ["certificate add example --cert /etc/kakehi/example.pem --key /etc/kakehi/example.key"],

@@ -19,6 +19,12 @@ export function opensslText({ version, from }: NonNullable<ProxyStatus["openssl"
   return from === "host" ? version : `${version}, which this binary carries`;
 }
 
+/** What clusters speak to their backends, where it is not HTTP/1.1 that all speak. */
+function clustersText(clusters: ProxyStatus["clusters"]): string {
+  const parts = Object.entries(clusters).flatMap(([protocol, count]) => count > 0 ? [`${count} in ${protocol}`] : []);
+  return `asks clusters: ${parts.join(", ")}`;
+}
+
 function describe(status: ProxyStatus): string {
   const stopping = status.stopping ? ", stopping" : "";
   const head = [
@@ -26,6 +32,7 @@ function describe(status: ProxyStatus): string {
     `serves ${status.source || "the demonstration"}, revision ${status.revision}`,
     ...status.listeners.map(({ name, address }) => `listens on ${address} (${name})`),
   ];
+  if (status.clusters.h2 + status.clusters.h2c > 0) head.push(clustersText(status.clusters));
   if (status.openssl) head.push(`TLS by ${opensslText(status.openssl)}`);
   const { count, expired, next } = status.certificates;
   if (next) {

@@ -3,7 +3,8 @@
 
 import type { Endpoint } from "../net/endpoint.ts";
 import { type TlsClient, TlsTarget } from "../net/tls_client.ts";
-import type { Upstream } from "./upstream.ts";
+import type { Http1Upstream } from "./http1_upstream.ts";
+import type { Http2Client } from "./http2_client.ts";
 
 /** After a failed connect a backend is passed over for this long, doubled with each further failure up to the second. */
 const AVOID_MS = 1_000;
@@ -42,8 +43,10 @@ export class Backend {
   #toldMs = -Infinity;
   /** Its address as text, for the access log. */
   readonly text: Uint8Array<ArrayBuffer>;
-  #first: Upstream | null = null;
-  #last: Upstream | null = null;
+  #first: Http1Upstream | null = null;
+  #last: Http1Upstream | null = null;
+  /** Connections of HTTP/2 that take requests. */
+  #clients: Http2Client | null = null;
 
   /** `weight` 0: takes no new requests. */
   constructor(
@@ -57,7 +60,7 @@ export class Backend {
   }
 
   /** The idle connection that was used last, or null. */
-  takeIdle(): Upstream | null {
+  takeIdle(): Http1Upstream | null {
     const upstream = this.#first;
     if (upstream === null) return null;
     this.#unlink(upstream);
@@ -75,6 +78,53 @@ export class Backend {
     this.closeIdle();
   }
 
+  // ---- HTTP/2 ----
+
+  /** A connection that has room for another request, or null. The one made first fills up first, so that others may end. */
+  takeClient(): Http2Client | null {
+    let client = this.#clients;
+    while (client !== null && !client.hasRoom) client = client.clientNext;
+    return client;
+  }
+
+  addClient(client: Http2Client): void {
+    client.clientNext = null;
+    if (this.#clients === null) {
+      this.#clients = client;
+      return;
+    }
+    let last = this.#clients;
+    while (last.clientNext !== null) last = last.clientNext;
+    last.clientNext = client;
+  }
+
+  /** It takes no further request. */
+  removeClient(client: Http2Client): void {
+    if (this.#clients === client) this.#clients = client.clientNext;
+    for (let at = this.#clients; at !== null; at = at.clientNext) {
+      if (at.clientNext === client) at.clientNext = client.clientNext;
+    }
+    client.clientNext = null;
+  }
+
+  /** Whether a connection that carries nothing is kept beside the others that do not. */
+  maySpareClient(client: Http2Client): boolean {
+    let others = 0;
+    for (let at = this.#clients; at !== null; at = at.clientNext) {
+      if (at !== client && at.streamCount === 0 && !at.isConnecting) others++;
+    }
+    return others < this.idleMax;
+  }
+
+  /** How many of its connections of HTTP/2 carry nothing. */
+  get idleClients(): number {
+    let count = 0;
+    for (let at = this.#clients; at !== null; at = at.clientNext) if (at.streamCount === 0) count++;
+    return count;
+  }
+
+  // ---- life ----
+
   /** A request that it carried has ended. */
   release(): void {
     this.requests--;
@@ -90,7 +140,7 @@ export class Backend {
   }
 
   /** Keeps a connection for the next request; the one that has waited longest goes when there are too many. */
-  putIdle(upstream: Upstream): void {
+  putIdle(upstream: Http1Upstream): void {
     if (this.idleMax === 0 || this.retired || upstream.target !== this.tls) {
       upstream.close();
       return;
@@ -108,13 +158,15 @@ export class Backend {
     upstream.armTimer(this.idleTimeoutMs);
   }
 
-  dropIdle(upstream: Upstream): void {
+  dropIdle(upstream: Http1Upstream): void {
     this.#unlink(upstream);
     upstream.close();
   }
 
+  /** What is open now carries no further request. */
   closeIdle(): void {
     while (this.#first) this.dropIdle(this.#first);
+    while (this.#clients) this.#clients.retire();
   }
 
   connectFailed(nowMs: number, fault: string): void {
@@ -140,7 +192,7 @@ export class Backend {
     this.avoidedUntilMs = 0;
   }
 
-  #unlink(upstream: Upstream): void {
+  #unlink(upstream: Http1Upstream): void {
     const { poolNext, poolPrevious } = upstream;
     if (poolPrevious) poolPrevious.poolNext = poolNext;
     else this.#first = poolNext;

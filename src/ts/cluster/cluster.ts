@@ -6,7 +6,10 @@ import type { Endpoint } from "../net/endpoint.ts";
 import { errnoText, SHORTAGES } from "../net/connection.ts";
 import type { TlsClient } from "../net/tls_client.ts";
 import { Backend } from "./backend.ts";
-import { Upstream, type UpstreamContext } from "./upstream.ts";
+import { Http1Upstream } from "./http1_upstream.ts";
+import { Http2Client } from "./http2_client.ts";
+import { Http2Upstream } from "./http2_upstream.ts";
+import type { Upstream, UpstreamContext } from "./upstream.ts";
 
 /** Why there is no connection. */
 export const NO_BACKEND = -1;
@@ -23,6 +26,8 @@ export interface ClusterOptions {
   responseTimeoutMs: number;
   /** null: backends are spoken to plainly. */
   tls: TlsClient | null;
+  /** null: HTTP/1.1 is spoken. */
+  http2: { streamsMax: number; pingIntervalMs: number } | null;
 }
 
 /** One server as the state has it, its name resolved. */
@@ -63,8 +68,10 @@ export class Cluster {
 
   /** Takes over new options and backends. A backend that stays keeps its connections and its standing. */
   configure(options: ClusterOptions, backends: readonly BackendOptions[]): void {
+    const isSpokenAlike = isSameHttp2(this.options.http2, options.http2);
     this.options = options;
     const before = new Map(this.backends.map((backend) => [backend.endpoint.text, backend]));
+    if (!isSpokenAlike) { for (const backend of this.backends) backend.closeIdle(); }
     this.backends = backends.map((wanted) => {
       const { text } = wanted.endpoint;
       const backend = before.get(text) ?? this.#retired.get(text) ?? this.#make(wanted);
@@ -109,9 +116,14 @@ export class Cluster {
     return this.options.responseTimeoutMs;
   }
 
+  /** Backends take requests as streams of shared connections. */
+  get isHttp2(): boolean {
+    return this.options.http2 !== null;
+  }
+
   /**
-   * A connection for one request, idle or just connecting, or null with `refusal` set. `fresh`: not from the pool.
-   * `avoid`: a backend that has just failed, passed over if there is another.
+   * What carries one request, at hand or just connecting, or null with `refusal` set. `fresh`: not from the pool. `avoid`: a
+   * backend that has just failed, passed over if there is another.
    */
   acquire(fresh: boolean, avoid: Backend | null): Upstream | null {
     const tries = this.backends.length;
@@ -119,18 +131,8 @@ export class Cluster {
     for (let i = 0; i < tries; i++) {
       const backend = this.#choose(failed);
       if (backend === null) break;
-      if (!fresh) {
-        const idle = backend.takeIdle();
-        if (idle) return idle;
-      }
-      if (this.#isFull()) {
-        this.refusal = NO_CONNECTION;
-        return null;
-      }
-      const upstream = this.context.idleObjects.pop() ?? new Upstream(this.context);
-      const error = upstream.connect(backend);
-      if (error === 0) return upstream;
-      this.context.idleObjects.push(upstream);
+      const error = this.isHttp2 ? this.#reachHttp2(backend) : this.#reach(backend, fresh);
+      if (error === 0) return this.#reached;
       if (isShortage(error)) {
         this.refusal = NO_CONNECTION;
         return null;
@@ -140,6 +142,46 @@ export class Cluster {
     }
     this.refusal = NO_BACKEND;
     return null;
+  }
+
+  /** What #reach() has found. */
+  #reached: Upstream | null = null;
+
+  /** A connection to a backend, or -errno. */
+  #reach(backend: Backend, fresh: boolean): number {
+    const idle = fresh ? null : backend.takeIdle();
+    if (idle !== null) {
+      this.#reached = idle;
+      return 0;
+    }
+    if (this.#isFull()) return -SHORTAGES[0]!;
+    const upstream = this.context.idleObjects.pop() ?? new Http1Upstream(this.context);
+    const error = upstream.connect(backend);
+    if (error === 0) this.#reached = upstream;
+    else this.context.idleObjects.push(upstream);
+    return error;
+  }
+
+  /** A stream of a connection to a backend, or -errno. */
+  #reachHttp2(backend: Backend): number {
+    const { context } = this;
+    if (this.#isWorkerFull) return -SHORTAGES[0]!;
+    let client = backend.takeClient();
+    if (client === null) {
+      if (this.#isFull()) return -SHORTAGES[0]!;
+      client = context.idleHttp2Clients.pop() ?? new Http2Client(context);
+      const error = client.connect(backend, this.options);
+      if (error !== 0) {
+        context.idleHttp2Clients.push(client);
+        return error;
+      }
+    }
+    const slot = context.loop.takeSlot();
+    if (slot < 0) return -SHORTAGES[0]!;
+    const stream = context.idleHttp2Streams.pop() ?? new Http2Upstream(context);
+    stream.start(client, slot);
+    this.#reached = stream;
+    return 0;
   }
 
   /** Who would be chosen now; for telling, not for connecting. */
@@ -157,8 +199,14 @@ export class Cluster {
     return [...this.#retired.values()];
   }
 
+  /** A connection has a slot of the loop, and so has each request over HTTP/2. */
+  get #isWorkerFull(): boolean {
+    const { upstreamsActive, streamsActive, upstreamsMax } = this.context;
+    return upstreamsActive + streamsActive >= upstreamsMax;
+  }
+
   #isFull(): boolean {
-    if (this.context.upstreamsActive >= this.context.upstreamsMax) return true;
+    if (this.#isWorkerFull) return true;
     const max = this.options.connectionsMax;
     if (max === 0) return false;
     let open = 0;
@@ -230,6 +278,11 @@ export class Cluster {
     this.#random = x;
     return x >>> 0;
   }
+}
+
+/** Connections have what they were made with. */
+function isSameHttp2(a: ClusterOptions["http2"], b: ClusterOptions["http2"]): boolean {
+  return a?.streamsMax === b?.streamsMax && a?.pingIntervalMs === b?.pingIntervalMs;
 }
 
 function isBetter(a: Backend, b: Backend, byLoad: boolean): boolean {

@@ -6,7 +6,7 @@
 // cost is that of the orders, and of one copy of each list or record in which something changes.
 
 import { Checker, isMap } from "./check.ts";
-import { checkBackends, checkLimits, inheritTimeouts } from "./cross_check.ts";
+import { checkBackends, checkLimits, inheritTimeouts, WITHOUT_HTTP2 } from "./cross_check.ts";
 import {
   checkCertificate,
   checkClusterTls,
@@ -14,9 +14,10 @@ import {
   type Refuse,
   type Surroundings,
 } from "./cross_check_tls.ts";
+import { speaksHttp2 } from "./http2_streams.ts";
 import { OrderErrors, THERE_ALREADY } from "./order_errors.ts";
 import { BACKEND_VALUE, type ReadOrder, readOrder, ROUTE_VALUE } from "./order_shapes.ts";
-import { type Order, type OrderError, orderObject } from "./orders.ts";
+import { cut, type Order, type OrderError, orderObject } from "./orders.ts";
 import type { Problem } from "./problem.ts";
 import { type RouteIdentity, routeKey } from "./route_key.ts";
 import { CLUSTER, LISTENER, SETTINGS } from "./schema.ts";
@@ -50,6 +51,8 @@ export function applyOrders(state: State, orders: unknown): Applied {
   return errors.length > 0 ? { errors } : { state: transaction.draft.finish() };
 }
 
+const HTTP2_CONNECTIONS = "value.limits.http2_connections";
+
 type OrderOn<O extends Order["object"]> = ReadOrder & { object: O };
 
 class Transaction {
@@ -66,6 +69,8 @@ class Transaction {
   private readonly refusedCertificates = new Set<string>();
   /** Certificates that listeners and clusters were made to name, with the order that did and the place in it. */
   private readonly references: { at: number; object: string; name: string; key: string }[] = [];
+  /** Clusters that were made to speak HTTP/2. */
+  private readonly http2Clusters = new Map<string, number>();
   private limitsTouched: { at: number; value: unknown } | null = null;
   /** The order that is carried out. */
   private at = 0;
@@ -171,10 +176,13 @@ class Transaction {
     }
     const value = order.order === "add" ? order.value : this.changed<ClusterState>(CLUSTER, order.value, current);
     if (!value) return;
+    const given = isMap(this.value) ? this.value : {};
+    const isGiven = (key: string) => Object.hasOwn(given, key);
     const checker = new Checker();
     checkBackends(value, checker, ["value"]);
-    checkClusterTls(value, this.around, (path, ...rest) => checker.refuse(["value", ...path], ...rest));
+    checkClusterTls(value, this.around, (path, ...rest) => checker.refuse(["value", ...path], ...rest), isGiven);
     this.noteReference(value.tls?.certificate, "value.tls.certificate");
+    if (isGiven("protocol") && speaksHttp2(value)) this.http2Clusters.set(order.name, this.at);
     inheritTimeouts(value, this.draft.settings.timeouts);
     if (checker.problems.length === 0) return clusters.set(order.name, value);
     if (order.order === "add") this.refusedClusters.add(order.name);
@@ -263,6 +271,25 @@ class Transaction {
     this.checkReferences();
     this.checkCertificatesRemoved();
     this.checkLimits();
+    if (this.draft.settings.limits.http2_connections === 0) this.refuseHttp2();
+  }
+
+  /** At the order that made a cluster speak it, or else at the one that switched it off. */
+  private refuseHttp2(): void {
+    const { clusters } = this.draft;
+    for (const [name, at] of this.http2Clusters) {
+      const cluster = clusters.get(name);
+      if (!cluster || !speaksHttp2(cluster)) continue;
+      const object = orderObject({ object: "cluster", name });
+      this.errors.add(at, object, "invalid", WITHOUT_HTTP2, `got ${show(cluster.protocol)}`, "", "value.protocol");
+    }
+    if (!this.limitsTouched) return;
+    for (const name of clusters.names()) {
+      const { protocol } = clusters.get(name)!;
+      if (protocol === "http/1.1" || this.http2Clusters.has(name)) continue;
+      const expected = `at least 1 with ${protocol} to cluster ${cut(name)}`;
+      return this.errors.add(this.limitsTouched.at, "settings", "in_use", expected, "got 0", "", HTTP2_CONNECTIONS);
+    }
   }
 
   private checkReferences(): void {

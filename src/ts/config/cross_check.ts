@@ -35,7 +35,19 @@ export function crossCheck(draft: Draft<State>, checker: Checker, origin: Origin
   checkTls(draft, checker, origin);
   checkRoutes(draft, checker, origin);
   if (draft.limits) checkLimits(draft.limits, checker, origin);
+  if (draft.limits?.http2_connections === 0) refuseHttp2(draft, checker);
 }
+
+/** Clients are offered HTTP/1.1 where HTTP/2 is switched off; to backends there would be no way. */
+function refuseHttp2({ clusters }: Draft<State>, checker: Checker): void {
+  for (const [name, cluster] of Object.entries(clusters ?? {})) {
+    const protocol = cluster?.protocol;
+    if (protocol === undefined || protocol === "http/1.1") continue;
+    checker.refuse(["clusters", name, "protocol"], WITHOUT_HTTP2, show(protocol));
+  }
+}
+
+export const WITHOUT_HTTP2 = '"http/1.1" with "limits.http2_connections: 0"';
 
 function checkListeners({ listeners }: Draft<State>, checker: Checker): void {
   const owners = new Map<string, string>();
@@ -64,7 +76,10 @@ function checkTls({ listeners, clusters, certificates }: Draft<State>, checker: 
     if (listener) checkListenerTls(listener, around, below("listeners", name), isGiven);
   }
   for (const [name, cluster] of Object.entries(clusters ?? {})) {
-    if (cluster?.tls) checkClusterTls(cluster, around, below("clusters", name));
+    // of most there is nothing to say, and there may be ten thousand
+    if (!cluster || (!cluster.tls && cluster.protocol === "http/1.1")) continue;
+    const isGiven = (key: string) => origin.isGiven(["clusters", name, key]);
+    checkClusterTls(cluster, around, below("clusters", name), isGiven);
   }
   let at = 0;
   for (const certificate of Object.values(certificates ?? {})) {

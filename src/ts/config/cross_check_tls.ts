@@ -73,7 +73,20 @@ function checkTlsOptions(tls: Draft<ListenerTlsState>, around: Surroundings, ref
   }
 }
 
-export function checkClusterTls({ tls }: Draft<ClusterState>, around: Surroundings, refuse: Refuse): void {
+/** `isGiven`: whether a key of the cluster was written. */
+export function checkClusterTls(
+  { protocol, tls }: Draft<ClusterState>,
+  around: Surroundings,
+  refuse: Refuse,
+  isGiven: (key: "protocol") => boolean,
+): void {
+  const at = isGiven("protocol") ? "protocol" : "tls";
+  if (protocol === "h2" && tls === null) {
+    refuse([at], '"tls" beside "protocol: h2"', "none", 'HTTP/2 without TLS is "protocol: h2c"');
+  }
+  if (protocol === "h2c" && tls) {
+    refuse([at], 'no "tls" beside "protocol: h2c"', "some", 'HTTP/2 over TLS is "protocol: h2"');
+  }
   if (!tls) return;
   if (tls.certificate) reference(["tls", "certificate"], tls.certificate, around, refuse);
   if (tls.verify === false && tls.ca) {

@@ -25,6 +25,8 @@ export type {
   BackendState,
   Balance,
   CertificateState,
+  ClusterHttp2State,
+  ClusterProtocol,
   ClusterState,
   ClusterTlsState,
   ControlState,

@@ -24,7 +24,7 @@ import {
 import { parseHostPattern } from "./hosts.ts";
 import { parsePathPattern } from "./paths.ts";
 import { LIMITS, TIMEOUTS } from "./schema_limits.ts";
-import { LISTENER_HTTP2 } from "./schema_http2.ts";
+import { CLUSTER_HTTP2, LISTENER_HTTP2 } from "./schema_http2.ts";
 import { CERTIFICATES, CLUSTER_TLS, LISTENER_TLS } from "./schema_tls.ts";
 import {
   choice,
@@ -175,6 +175,16 @@ export const CLUSTER: ObjectShape & Of<ClusterState> = object({
       "none, requests are answered with 503.",
     example: ["10.0.0.1:8080", { address: "10.0.0.2:8080", weight: 2 }],
   }),
+  protocol: key(choice("http/1.1", "h2", "h2c"), {
+    about:
+      "What is spoken to the backends: HTTP/1.1 (`http/1.1`), HTTP/2 over TLS (`h2`, which asks for `tls`, and is all that " +
+      "is offered by ALPN), or HTTP/2 without TLS (`h2c`, begun at once by prior knowledge). It does not depend on " +
+      "what clients speak. Backends that speak gRPC need `h2` or `h2c`.",
+    bounds: "`http/1.1`, `h2` with `tls`, `h2c` without",
+    default: "http/1.1",
+    example: "h2c",
+    seeAlso: ["clusters.NAME.tls", "clusters.NAME.http2", "limits.http2_connections"],
+  }),
   balance: key(choice("round_robin", "random", "least_requests"), {
     about:
       "How a backend is chosen: in turn (`round_robin`), at random (`random`), both in proportion to the weights, or " +
@@ -198,6 +208,12 @@ export const CLUSTER: ObjectShape & Of<ClusterState> = object({
     about: "How TLS is spoken to the backends; `{}` takes the defaults. `off` speaks plain TCP.",
     default: "off",
     example: { server_name: "app.internal" },
+  }),
+  http2: key(CLUSTER_HTTP2, {
+    about: "How connections in HTTP/2 to the backends are used. Without effect with `protocol: http/1.1`.",
+    default: {},
+    example: { max_concurrent_streams: 32 },
+    seeAlso: ["clusters.NAME.protocol"],
   }),
 });
 

@@ -1,11 +1,13 @@
-// The part of the schema that is about HTTP/2 with clients: what a connection is offered, and how much of what no honest client
-// does much of it may do before it is given up. Rates are counted by the second and for each connection.
+// The part of the schema that is about HTTP/2. With clients: what a connection is offered, and how much of what no honest client
+// does much of it may do before it is given up; rates are counted by the second and for each connection. With backends: how
+// many requests share a connection, and when it is asked whether it still is one.
 
-import { count, flag, key, object, type ObjectShape, type Of, size } from "./shape.ts";
-import type { Http2AbuseState, ListenerHttp2State } from "./state.ts";
+import { count, duration, flag, key, object, type ObjectShape, type Of, size } from "./shape.ts";
+import type { ClusterHttp2State, Http2AbuseState, ListenerHttp2State } from "./state.ts";
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
+const HOUR_MS = 3_600_000;
 const RATE_MAX = 1_000_000;
 /** Streams of one connection: each of them has an entry in a table of the connection, whether it is used or not. */
 const STREAMS_MAX = 1024;
@@ -29,7 +31,12 @@ const ABUSE: ObjectShape & Of<Http2AbuseState> = object({
   window_updates: rate("WINDOW_UPDATE frames beyond two for each frame of a body that was sent.", 1000, 500),
   priorities: rate("PRIORITY and PRIORITY_UPDATE frames (CVE-2019-9513).", 500, 100),
   refused_streams: rate("Streams beyond `max_concurrent_streams`.", 100, 50),
-  ignored_frames: rate("Frames of unknown types, and of streams that have ended.", 1000, 100),
+  ignored_frames: rate("Frames of unknown types, of streams that have ended, and that answer nothing.", 1000, 100),
+  small_frames: rate(
+    "Frames of less than 256 bytes of a body, for which the window of the client had no more room (CVE-2019-9511).",
+    1000,
+    100,
+  ),
   continuations: key(count(0, RATE_MAX), {
     about: "CONTINUATION frames of one header block (CVE-2024-27316).",
     unit: "frames",
@@ -59,7 +66,7 @@ export const LISTENER_HTTP2: ObjectShape & Of<ListenerHttp2State> = object({
     example: "4MiB",
   }),
   websocket: key(flag(), {
-    about: "Whether WebSockets may be opened on a connection of HTTP/2 (RFC 8441). To backends they go as in HTTP/1.1.",
+    about: "Whether WebSockets may be opened on a connection of HTTP/2 (RFC 8441).",
     default: true,
     example: false,
   }),
@@ -68,5 +75,25 @@ export const LISTENER_HTTP2: ObjectShape & Of<ListenerHttp2State> = object({
       "What ends a connection with ENHANCE_YOUR_CALM when there is more of it. Changes hold for connections at once.",
     default: {},
     example: { resets: 100, pings: 20 },
+  }),
+});
+
+export const CLUSTER_HTTP2: ObjectShape & Of<ClusterHttp2State> = object({
+  max_concurrent_streams: key(count(1, STREAMS_MAX), {
+    about:
+      "How many requests a connection to a backend carries at once. A backend may allow fewer, and then it is these.",
+    unit: "streams for each connection",
+    default: 100,
+    example: 32,
+    seeAlso: ["clusters.NAME.pool.connections"],
+  }),
+  ping_interval: key(duration(1, HOUR_MS), {
+    about:
+      "After how long without a byte from a backend that has requests under way it is asked (PING) whether it is there. " +
+      "If it does not answer within the same time again, the connection is given up. If it answers and stays silent, it is " +
+      "asked again after 310s at the earliest, because servers of gRPC leave clients that ask more often.",
+    default: "10s",
+    example: "30s",
+    seeAlso: ["clusters.NAME.timeouts.response"],
   }),
 });

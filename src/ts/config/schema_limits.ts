@@ -24,7 +24,8 @@ export const LIMITS = key(
     }),
     upstream_connections: key(count(1, COUNT_MAX), {
       about:
-        "How many connections to backends a worker holds, over all clusters; requests beyond it are answered with 503.",
+        "How many connections to backends a worker holds, over all clusters; each request that goes on in HTTP/2 counts as " +
+        "one more. Requests beyond it are answered with 503.",
       unit: "connections for each worker",
       default: 10_240,
       example: 4096,
@@ -81,15 +82,17 @@ export const LIMITS = key(
     }),
     http2_connections: key(count(0, COUNT_MAX), {
       about:
-        "How many client connections of a worker may speak HTTP/2. With TLS, those beyond it are offered HTTP/1.1. Memory " +
-        "for one that has never been there costs nothing; 0 switches HTTP/2 off.",
+        "How many connections of a worker may speak HTTP/2, those of clients and those to backends together. With TLS, " +
+        "clients beyond it are offered HTTP/1.1; requests that would need one more to a backend are answered with 503. " +
+        "Memory for one that has never been there costs nothing; 0 switches HTTP/2 off.",
       unit: "connections for each worker",
       default: 10_240,
       example: 2048,
     }),
     http2_streams: key(count(1, COUNT_MAX), {
       about:
-        "How many requests in HTTP/2 a worker carries at once; those beyond it are refused, so that clients try again.",
+        "How many requests that come in HTTP/2 a worker carries at once; those beyond it are refused, so that clients try " +
+        "again.",
       unit: "streams for each worker",
       default: 10_240,
       example: 20_000,

@@ -39,6 +39,7 @@ export interface Http2AbuseState {
   priorities: number;
   refused_streams: number;
   ignored_frames: number;
+  small_frames: number;
   continuations: number;
 }
 
@@ -100,6 +101,16 @@ export interface BackendState {
   weight: number;
 }
 
+/** What a worker speaks to the backends of a cluster: HTTP/1.1, HTTP/2 by ALPN, or HTTP/2 without TLS at once. */
+export type ClusterProtocol = "http/1.1" | "h2" | "h2c";
+
+/** How HTTP/2 is spoken to backends; without meaning where it is not. */
+export interface ClusterHttp2State {
+  max_concurrent_streams: number;
+  /** In milliseconds. */
+  ping_interval: number;
+}
+
 export type Balance = "round_robin" | "random" | "least_requests";
 
 /** Connections to the backends of one cluster, per worker. */
@@ -114,12 +125,15 @@ export interface PoolState {
 
 export interface ClusterState {
   backends: BackendState[];
+  /** "h2" only with TLS, "h2c" only without. */
+  protocol: ClusterProtocol;
   balance: Balance;
   pool: PoolState;
   /** In milliseconds; taken from the state's `timeouts` where the file says nothing. */
   timeouts: { connect: number; response: number };
   /** null speaks plain TCP. */
   tls: ClusterTlsState | null;
+  http2: ClusterHttp2State;
 }
 
 /** A rule from requests to a cluster. */

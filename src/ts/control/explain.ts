@@ -1,7 +1,7 @@
 // What `explain` answers: how a request would be served, without one being sent. Main knows the listeners and the rules by
 // their numbers; which rule wins, and how the backends stand, is what a worker says.
 
-import type { RouteState, State } from "../config/state.ts";
+import type { ClusterState, RouteState, State } from "../config/state.ts";
 import { formatEndpoint, parseEndpoint } from "../sys/listen.ts";
 import { ControlError } from "./errors.ts";
 import type { Fields } from "./fields.ts";
@@ -40,7 +40,7 @@ export async function explainRequest(
       const lost = id === winner ? undefined : numbers(id);
       return lost ? [{ key: keyOf(lost), reason }] : [];
     }),
-    cluster: clusterState ? { name: cluster!, balance: clusterState.balance } : null,
+    cluster: clusterState ? clusterFacts(cluster!, clusterState) : null,
     backends: backends.map(({ address, weight, standing, fault, requests, connections }) => {
       return { address, weight, standing, fault, requests, connections };
     }),
@@ -50,6 +50,10 @@ export async function explainRequest(
     headers_removed: rewritten?.removed ?? [],
     timeouts: { ...timeoutsOf(state), ...clusterState?.timeouts },
   };
+}
+
+function clusterFacts(name: string, { balance, protocol, tls }: ClusterState): ExplainAnswer["cluster"] {
+  return { name, balance, protocol, tls: tls !== null };
 }
 
 function readUrl(text: string | undefined): URL {

@@ -23,6 +23,7 @@ export function metricsText(status: ProxyStatus, certificates: ReadonlyMap<strin
   text.add("kakehi_upgrades_total", "counter", "Programs that took main's place.", [[{}, status.upgrades]]);
   text.add("kakehi_revision", "gauge", "Number of the state that is served.", [[{}, status.revision]]);
   text.add("kakehi_main_memory_bytes", "gauge", "Memory of main.", [[{}, status.memory_bytes]]);
+  text.add("kakehi_clusters", "gauge", "Clusters by what is spoken to their backends.", byProtocol(status));
   const states = Map.groupBy(workers, ({ state }) => state);
   text.add(
     "kakehi_workers",
@@ -48,6 +49,10 @@ export function metricsText(status: ProxyStatus, certificates: ReadonlyMap<strin
   text.add("kakehi_certificate_days_left", "gauge", "Whole days until a certificate expires.", ends);
   addCounters(text, workers);
   return text.toString();
+}
+
+function byProtocol({ clusters }: ProxyStatus): [Labels, number][] {
+  return Object.entries(clusters).map(([protocol, count]) => [{ protocol }, count]);
 }
 
 function byslot(workers: readonly WorkerReport[]): [Labels, number][] {

@@ -5,7 +5,7 @@ import { applyOrders } from "../config/apply_order.ts";
 import { type Change, changesBetween, changesOf, withChanges } from "../config/changes.ts";
 import { diff } from "../config/diff.ts";
 import { describeDifference, type Difference } from "../config/difference.ts";
-import { streamsPerConnection } from "../config/http2_streams.ts";
+import { speaksHttp2, streamsPerConnection } from "../config/http2_streams.ts";
 import { formatOrderError, type Order } from "../config/orders.ts";
 import { hashAfterChanges } from "../config/state_hash.ts";
 import type { ClusterState, State } from "../config/state.ts";
@@ -128,11 +128,13 @@ function bringsTls({ listeners, clusters }: State, changes: readonly Change[]): 
 }
 
 /** Each connection of HTTP/2 has its table of streams from the start of a worker on. */
-function raisesStreams({ listeners }: State, changes: readonly Change[]): boolean {
-  const most = streamsPerConnection(Object.values(listeners));
-  return changes.some((change) =>
-    change.object === "listener" && change.after !== null && change.after.http2.max_concurrent_streams > most
-  );
+function raisesStreams({ listeners, clusters }: State, changes: readonly Change[]): boolean {
+  let wanted = 0;
+  for (const { object, after } of changes) {
+    if (after === null || (object !== "listener" && !(object === "cluster" && speaksHttp2(after)))) continue;
+    wanted = Math.max(wanted, after.http2.max_concurrent_streams);
+  }
+  return wanted > 0 && wanted > streamsPerConnection(Object.values(listeners), Object.values(clusters));
 }
 
 function rollsWorkers({ object, name, before, after }: Change): boolean {

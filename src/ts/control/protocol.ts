@@ -6,6 +6,7 @@
 
 import type { Difference } from "../config/difference.ts";
 import type { Order, RouteKey } from "../config/orders.ts";
+import type { ClusterProtocol } from "../config/state.ts";
 
 /** Longest line of a client: a state of some hundred thousand routes. */
 export const REQUEST_BYTES_MAX = 16 * 1024 * 1024;
@@ -209,7 +210,8 @@ export interface ExplainAnswer {
   route: { key: RouteKey; cluster: string } | null;
   /** Rules that could have answered, and why they do not. */
   considered: { key: RouteKey; reason: string }[];
-  cluster: { name: string; balance: string } | null;
+  /** `tls`: whether it is spoken to the backends. */
+  cluster: { name: string; balance: string; protocol: ClusterProtocol; tls: boolean } | null;
   backends: BackendStanding[];
   would_pick: string | null;
   /** Name of the refusal, if the request as such is refused whatever the routes say. */
@@ -335,6 +337,8 @@ export interface ProxyStatus {
   /** The library that speaks TLS; null while nobody needs it. `binary`: the copy in the single binary. */
   openssl: { version: string; from: "host" | "binary" } | null;
   listeners: { name: string; address: string }[];
+  /** How many clusters speak what to their backends. */
+  clusters: Record<ClusterProtocol, number>;
   certificates: CertificatesReport;
   workers: WorkerReport[];
   /** The process that waits to replace a worker. */

@@ -95,6 +95,8 @@ const CERTIFICATE_DETAILS = record({
   key_type: choice("rsa", "ecdsa", "ed25519"),
 });
 
+const PROTOCOL = choice("http/1.1", "h2", "h2c");
+
 /** What an `ok` for each verb has. */
 const ANSWERS: Record<Verb, Record<string, JsonSchema>> = {
   apply: APPLIED,
@@ -102,7 +104,7 @@ const ANSWERS: Record<Verb, Record<string, JsonSchema>> = {
     listener: orNull(text),
     route: orNull(record({ key: ref("routeKey"), cluster: text })),
     considered: list(record({ key: ref("routeKey"), reason: text })),
-    cluster: orNull(record({ name: text, balance: text })),
+    cluster: orNull(record({ name: text, balance: text, protocol: PROTOCOL, tls: flag })),
     backends: list(record({
       address: text,
       weight: number,
@@ -150,6 +152,7 @@ const ANSWERS: Record<Verb, Record<string, JsonSchema>> = {
     memory_bytes: number,
     openssl: OPENSSL,
     listeners: list(record({ name: text, address: text })),
+    clusters: record({ "http/1.1": count, h2: count, h2c: count }),
     certificates: record({
       count,
       expired: count,

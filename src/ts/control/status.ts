@@ -1,5 +1,7 @@
 // What `status` and `workers` answer: main, its listeners, every worker with its counters, and their sums.
 
+import { namesOf } from "../config/records.ts";
+import type { State } from "../config/state.ts";
 import { opensslInUse } from "../sys/openssl_library.ts";
 import { ownMemoryBytes } from "../sys/process.ts";
 import type { Known } from "./credentials.ts";
@@ -20,6 +22,7 @@ export interface StatusOptions {
   upgrades: number;
   hash: string;
   servedHash: string;
+  clusters: State["clusters"];
   certificates: ReadonlyMap<string, Known>;
 }
 
@@ -41,11 +44,18 @@ export async function proxyStatus(options: StatusOptions): Promise<ProxyStatus> 
     memory_bytes: ownMemoryBytes(Deno.pid),
     openssl: opensslInUse() ?? null,
     listeners: supervisor.listeners.map(({ name, address }) => ({ name, address })),
+    clusters: protocolsOf(options.clusters),
     certificates: certificatesReport(options.certificates),
     workers,
     spare: spare?.state === "waiting" ? { pid: spare.pid, memory_bytes: spare.memoryBytes() } : null,
     counters: sums(workers.map(({ counters }) => counters ?? {})),
   };
+}
+
+function protocolsOf(clusters: State["clusters"]): ProxyStatus["clusters"] {
+  const counts = { "http/1.1": 0, h2: 0, h2c: 0 };
+  for (const name of namesOf(clusters)) counts[clusters[name]!.protocol]++;
+  return counts;
 }
 
 function certificatesReport(known: ReadonlyMap<string, Known>): CertificatesReport {

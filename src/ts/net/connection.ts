@@ -8,7 +8,7 @@ import type { EventLoop, Handler } from "../loop/event_loop.ts";
 import * as libc from "../sys/libc.ts";
 import type { Buffers } from "./buffers.ts";
 import type { Pipe, Pipes } from "./pipes.ts";
-import { type Address, addressOfSsl, READ_AHEAD_BYTES, type Ssl, type TlsCalls, WANTS_WRITE } from "./tls_calls.ts";
+import { type Address, READ_AHEAD_BYTES, type Ssl, type TlsCalls, WANTS_WRITE } from "./tls_calls.ts";
 
 export { errnoText } from "../sys/errno.ts";
 export { EPROTO } from "../sys/libc.ts";
@@ -17,6 +17,8 @@ export { EPROTO } from "../sys/libc.ts";
 export const WOULD_BLOCK = -libc.EAGAIN;
 /** What any call answers when the other side is gone. */
 export const GONE = -libc.ECONNRESET;
+/** What a connect has come to that took too long. */
+export const NOT_IN_TIME = -libc.ETIMEDOUT;
 /** What a connect answers that goes on in the background. */
 export const IN_PROGRESS = -libc.EINPROGRESS;
 
@@ -28,6 +30,11 @@ export const SHORTAGES: readonly number[] = [
   libc.ENOMEM,
   libc.EADDRNOTAVAIL,
 ];
+
+/** How long, and for how many bytes, a peer that is still sending is listened to after the last that is sent to it. */
+const LINGER_MS = 2_000;
+const LINGER_BYTES_MAX = 1 << 20;
+const LINGER_READ = 1 << 16;
 
 const CLOSED = libc.EPOLLHUP | libc.EPOLLERR;
 const READABLE = libc.EPOLLIN | libc.EPOLLRDHUP | CLOSED;
@@ -77,11 +84,11 @@ export abstract class Connection implements Handler {
   headBegun = false;
   /** We have sent our FIN. */
   #writeEnded = false;
+  #lingered = 0;
 
   /** OpenSSL's side of it; null speaks plainly. */
   ssl: Ssl | null = null;
   protected tls!: TlsCalls;
-  #sslAddress: Address = 0n;
   #bioAddress: Address = 0n;
   /** TLS has ended by an error: nothing more may be asked of it. */
   #tlsFailed = false;
@@ -174,7 +181,6 @@ export abstract class Connection implements Handler {
   #adoptTls(from: Connection): void {
     this.ssl = from.ssl;
     this.tls = from.tls;
-    this.#sslAddress = from.#sslAddress;
     this.#bioAddress = from.#bioAddress;
     this.#tlsFailed = from.#tlsFailed;
     this.#tlsHolds = from.#tlsHolds;
@@ -218,7 +224,7 @@ export abstract class Connection implements Handler {
     // read asks for more than a record.
     const count = tls.received(this.#bioAddress) - before;
     if (count !== 0) this.#mayHoldMore = this.#tlsHolds || (count >>> 0) >= READ_AHEAD_BYTES;
-    this.#tlsHolds = tls.holdsMore(this.#sslAddress);
+    this.#tlsHolds = tls.holdsMore(this.ssl!);
     if (n > 0) this.inEnd += n;
     // an end of the stream that has been reported is still to be read
     if (n !== 0 && !this.hangup) this.readable = n > 0 && (this.#tlsHolds || this.#mayHoldMore);
@@ -226,7 +232,7 @@ export abstract class Connection implements Handler {
   }
 
   #readTls(at: number, length: number): number {
-    const n = this.tls.read(this.#sslAddress, at, length);
+    const n = this.tls.read(this.ssl!, at, length);
     this.#readWantsWrite = n === WANTS_WRITE;
     if (n === WANTS_WRITE) {
       this.noteFull();
@@ -239,7 +245,7 @@ export abstract class Connection implements Handler {
   /** Sends: the count, WOULD_BLOCK, or -errno. With TLS, what was not taken must come again, whatever may then follow it. */
   send(at: number, length: number): number {
     if (this.ssl === null) return this.loop.system.send(this.fd, at, length);
-    const n = this.tls.write(this.#sslAddress, at, length);
+    const n = this.tls.write(this.ssl!, at, length);
     if (n === WANTS_WRITE) return WOULD_BLOCK;
     if (n < 0 && n !== WOULD_BLOCK) this.#tlsFailed = true;
     return n;
@@ -249,7 +255,6 @@ export abstract class Connection implements Handler {
   beginTls(ssl: Ssl, tls: TlsCalls): void {
     this.ssl = ssl;
     this.tls = tls;
-    this.#sslAddress = addressOfSsl(ssl);
     this.#bioAddress = tls.readBio(ssl);
     this.#tlsFailed = this.#readWantsWrite = this.#tlsHolds = false;
     this.#mayHoldMore = true;
@@ -259,7 +264,7 @@ export abstract class Connection implements Handler {
   /** The handshake is about to go on: so it can be told afterwards whether it has emptied the socket. */
   noteTlsStep(): void {
     this.#readBefore = this.tls.received(this.#bioAddress);
-    this.#tlsHolds = this.tls.holdsMore(this.#sslAddress);
+    this.#tlsHolds = this.tls.holdsMore(this.ssl!);
   }
 
   /** TLS has failed, or never came to be: the peer is not told of the end. */
@@ -273,7 +278,7 @@ export abstract class Connection implements Handler {
     // as in #receiveTls(), of which this is the first read or none
     const isEmptied = this.#readBefore >= 0 && !this.#tlsHolds && count !== 0 && (count >>> 0) < READ_AHEAD_BYTES;
     this.#mayHoldMore = !isEmptied;
-    this.#tlsHolds = this.tls.holdsMore(this.#sslAddress);
+    this.#tlsHolds = this.tls.holdsMore(this.ssl!);
     this.readable = this.#mayHoldMore || this.#tlsHolds || this.hangup;
   }
 
@@ -337,18 +342,31 @@ export abstract class Connection implements Handler {
     this.readable = false;
     if (this.ssl !== null) {
       const n = this.#readTls(at, 1);
-      this.#tlsHolds = this.tls.holdsMore(this.#sslAddress);
+      this.#tlsHolds = this.tls.holdsMore(this.ssl!);
       return n === WOULD_BLOCK;
     }
     return this.loop.system.recv(this.fd, at, 1, 0) === WOULD_BLOCK;
   }
 
+  /** Says that nothing follows, and gives the peer time to read it: a close with unread bytes would take it back. */
+  protected beginLinger(): void {
+    this.#lingered = 0;
+    this.releaseBuffer();
+    this.shutdownWrite();
+    this.armTimer(LINGER_MS);
+  }
+
   /**
-   * Throws away up to `length` received bytes without reading them (what is encrypted is not decrypted for that); `at` is only
-   * named. As receive().
+   * Throws away what has come without reading it (what is encrypted is not decrypted for that); `at` is only named. False: the
+   * peer has closed, or sends too much, and it is time to close.
    */
-  protected discardInput(at: number, length: number): number {
-    return this.loop.system.recv(this.fd, at, length, libc.MSG_TRUNC);
+  protected mayLinger(at: number): boolean {
+    for (;;) {
+      const n = this.loop.system.recv(this.fd, at, LINGER_READ, libc.MSG_TRUNC);
+      if (n === WOULD_BLOCK) return true;
+      this.#lingered += n;
+      if (n <= 0 || this.#lingered > LINGER_BYTES_MAX) return false;
+    }
   }
 
   /** Gives the buffer back, whatever is in it. */

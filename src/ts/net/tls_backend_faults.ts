@@ -12,6 +12,8 @@ export const TLS_FAULTS = [
   "certificate",
   "version",
   "no_common_choice",
+  /** It does not agree to HTTP/2 (ALPN). */
+  "no_common_protocol",
   /** The backend refuses: it wants a certificate, for example. */
   "alert",
   "closed",
@@ -51,6 +53,7 @@ const FIRST_ALERT = 1000;
 const ALERTS = 256;
 const EPROTO = 71;
 
+export const WITHOUT_HTTP2: TlsFault = { name: "no_common_protocol", text: "it does not agree to HTTP/2 by ALPN" };
 export const TIMED_OUT: TlsFault = { name: "timeout", text: "the handshake took too long" };
 
 /** After a handshake, or a read, that gave `result`. `name`: what the backend's certificate must be for. */

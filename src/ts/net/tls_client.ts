@@ -8,6 +8,8 @@ import type { Ssl } from "./tls_calls.ts";
 import { type CertificateMaterial, freeParsed, parseMaterial } from "./tls_certificates.ts";
 
 export interface TlsClientOptions {
+  /** All that is offered by ALPN. */
+  protocol: "http/1.1" | "h2";
   verify: boolean;
   /** PEM of the authorities that are trusted; not looked at without `verify`. */
   ca: string;
@@ -19,9 +21,13 @@ export interface TlsClientOptions {
 const OPTIONS = openssl.OP_NO_RENEGOTIATION | openssl.OP_NO_COMPRESSION;
 const MODES = openssl.MODE_ENABLE_PARTIAL_WRITE | openssl.MODE_ACCEPT_MOVING_WRITE_BUFFER |
   openssl.MODE_RELEASE_BUFFERS;
-/** RFC 7301 §3.1: "http/1.1" with its length before it. */
-const PROTOCOLS = new TextEncoder().encode("\x08http/1.1");
 const HOST_NAME = 0n;
+
+/** RFC 7301 §3.1: each name with its length before it. */
+const protocolList = (name: string) => new TextEncoder().encode(String.fromCharCode(name.length) + name);
+
+const chosen = new BigUint64Array(1);
+const chosenLength = new Uint32Array(1);
 
 const cText = (text: string) => new TextEncoder().encode(text + "\0");
 
@@ -45,7 +51,7 @@ export class TlsClient {
     }
   }
 
-  #setUp({ minVersion, certificate }: TlsClientOptions): void {
+  #setUp({ protocol, minVersion, certificate }: TlsClientOptions): void {
     const { tls: { lib, authorities } } = this;
     const context = this.#context;
     lib.SSL_CTX_ctrl(context, openssl.CTRL_MODE, BigInt(MODES), null);
@@ -53,7 +59,8 @@ export class TlsClient {
     lib.SSL_CTX_set_options(context, OPTIONS);
     lib.SSL_CTX_ctrl(context, openssl.CTRL_SET_MIN_PROTO_VERSION, openssl.VERSIONS[minVersion], null);
     lib.SSL_CTX_ctrl(context, openssl.CTRL_SET_SESS_CACHE_MODE, openssl.SESS_CACHE_OFF, null);
-    lib.SSL_CTX_set_alpn_protos(context, PROTOCOLS, PROTOCOLS.length);
+    const protocols = protocolList(protocol);
+    lib.SSL_CTX_set_alpn_protos(context, protocols, protocols.length);
     if (certificate !== null) this.#show(certificate);
     if (this.#ca === null) return;
     lib.SSL_CTX_set1_cert_store(context, authorities.enter(this.#ca));
@@ -70,15 +77,18 @@ export class TlsClient {
 
   /** OpenSSL's side of a socket that is to be connected; null without memory. */
   open(fd: number): Ssl | null {
-    const { lib } = this.tls;
-    const ssl = lib.SSL_new(this.#context);
-    if (ssl === null) return null;
-    if (lib.SSL_set_fd(ssl, fd) !== 1) {
-      lib.SSL_free(ssl);
-      return null;
-    }
-    lib.SSL_set_connect_state(ssl);
+    const { lib, calls } = this.tls;
+    const ssl = calls.make(this.#context, fd);
+    if (ssl !== null) lib.SSL_set_connect_state(ssl);
     return ssl;
+  }
+
+  /** What the backend has chosen by ALPN; "" when it knows nothing of that. */
+  protocolOf(ssl: Ssl): string {
+    this.tls.lib.SSL_get0_alpn_selected(ssl, chosen, chosenLength);
+    const at = Deno.UnsafePointer.create(chosen[0]!);
+    if (at === null) return "";
+    return new TextDecoder().decode(new Deno.UnsafePointerView(at).getArrayBuffer(chosenLength[0]!));
   }
 
   /** No connection begins by it any more. */
@@ -123,6 +133,11 @@ export class TlsTarget {
     }
     lib.SSL_set_hostflags(ssl, openssl.X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
     lib.SSL_set1_host(ssl, this.#name);
+  }
+
+  /** As remember(), if `backend` is still spoken to as the connection was. */
+  rememberFor(backend: { tls: TlsTarget | null; retired: boolean }, ssl: Ssl): void {
+    if (this === backend.tls && !backend.retired) this.remember(ssl);
   }
 
   /** Keeps the session of a connection that has worked for the next one. */

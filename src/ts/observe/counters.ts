@@ -24,16 +24,35 @@ const COUNTERS = [
   "log.lines",
   "log.dropped",
   "requests.redirected",
+  /** Requests that went over HTTP/2. */
+  "upstreams.h2.streams",
+  /** Of these, what a backend said it had not looked at. */
+  "upstreams.h2.unprocessed",
+  "upstreams.h2.streams.reset_by_backend",
+  /** Answers that were no HTTP. */
+  "upstreams.h2.streams.malformed",
+  "upstreams.h2.goaway",
+  /** By the fault of backends. */
+  "upstreams.h2.connections.failed",
+  "upstreams.h2.connections.settings_timeout",
+  /** The backend took nothing for as long as timeouts.write allows. */
+  "upstreams.h2.connections.stalled",
+  /** They did not answer PING. */
+  "upstreams.h2.connections.ping_timeout",
   "h2.connections",
   /** By the fault of clients, abuse left out. */
   "h2.connections.failed",
   "h2.connections.settings_timeout",
+  /** The client took nothing for as long as timeouts.write allows. */
+  "h2.connections.stalled",
   "h2.streams",
   /** There was no place for them. */
   "h2.streams.refused",
   "h2.streams.reset_by_client",
   /** Requests that were no HTTP. */
   "h2.streams.malformed",
+  /** The client kept its window shut, or next to it, for as long as timeouts.write allows. */
+  "h2.streams.stalled",
   "h2.abuse.rapid_reset",
   "h2.abuse.made_you_reset",
   "h2.abuse.ping",
@@ -46,6 +65,8 @@ const COUNTERS = [
   "h2.abuse.header_block",
   "h2.abuse.refused_streams",
   "h2.abuse.ignored_frames",
+  "h2.abuse.small_frames",
+  "h2.abuse.header_list",
   "tls.handshakes.1_2",
   "tls.handshakes.1_3",
   "tls.resumed",
@@ -75,6 +96,7 @@ const COUNTERS = [
   "upstreams.tls_failed.certificate",
   "upstreams.tls_failed.version",
   "upstreams.tls_failed.no_common_choice",
+  "upstreams.tls_failed.no_common_protocol",
   "upstreams.tls_failed.alert",
   "upstreams.tls_failed.closed",
   "upstreams.tls_failed.malformed",

@@ -25,6 +25,7 @@ export const TRAILERS_TOO_LARGE = -29;
 export const PLAIN_HTTP = -30;
 export const MISDIRECTED = -31;
 export const BACKEND_TLS = -32;
+export const NO_WEBSOCKET = -33;
 
 export const REFUSALS: ReadonlyMap<number, Refusal> = new Map<number, Refusal>([
   [abi.BAD_REQUEST, { name: "bad_request", status: 400, body: "The request is malformed." }],
@@ -60,6 +61,7 @@ export const REFUSALS: ReadonlyMap<number, Refusal> = new Map<number, Refusal>([
   [TRAILERS_TOO_LARGE, { name: "trailers_too_large", status: 431, body: "The trailer fields are too large." }],
   [PLAIN_HTTP, { name: "plain_http", status: 400, body: "This port speaks TLS: the request has to come by https." }],
   [BACKEND_TLS, { name: "backend_tls", status: 502, body: "There is no secure connection to the backend." }],
+  [NO_WEBSOCKET, { name: "no_websocket", status: 502, body: "The backend takes no WebSockets over HTTP/2." }],
   [MISDIRECTED, { name: "misdirected", status: 421, body: "This connection is for other hosts." }],
 ]);
 

@@ -4,6 +4,7 @@
 import type { Core } from "../../wasm/core.ts";
 import type { Cluster } from "../cluster/cluster.ts";
 import type { UpstreamContext } from "../cluster/upstream.ts";
+import type { Http2Pool } from "../http2/pool.ts";
 import type { EventLoop } from "../loop/event_loop.ts";
 import type { Buffers } from "../net/buffers.ts";
 import type { Pipes } from "../net/pipes.ts";
@@ -12,7 +13,8 @@ import type { HeaderLookup, Router } from "../routing/router.ts";
 import type { AccessLog } from "./access_log.ts";
 import type { Answers } from "./answers.ts";
 import type { Clock } from "./clock.ts";
-import type { Http2Pool } from "./http2_pool.ts";
+import type { Http2Downstream } from "./http2_downstream.ts";
+import type { Http2Session } from "./http2_session.ts";
 import type { Session } from "./session.ts";
 import type { Stream } from "./stream.ts";
 
@@ -64,6 +66,8 @@ export interface ProxyContext {
   streamsActive: number;
   idleSessions: Session[];
   idleStreams: Stream[];
+  idleHttp2Sessions: Http2Session[];
+  idleHttp2Streams: Http2Downstream[];
   http2: Http2Pool;
   /** Called when a session has ended. */
   onSessionEnd(): void;

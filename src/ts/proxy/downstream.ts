@@ -3,56 +3,62 @@
 // (net/connection.ts); here is what only a client's side does: heads, ends, and what becomes of it when things go wrong.
 
 import type { Upstream } from "../cluster/upstream.ts";
-import { Connection } from "../net/connection.ts";
+import type { Connection } from "../net/connection.ts";
 import type { Listener } from "../net/listener.ts";
 import type { SecureSession } from "./secure_session.ts";
 import type { Stream } from "./stream.ts";
 
-export abstract class Downstream extends Connection {
+export interface Downstream extends Connection {
   /** The exchange at hand. */
-  stream: Stream | null = null;
-  listener!: Listener;
+  stream: Stream | null;
+  listener: Listener;
   /** null when the client speaks plainly. */
-  secure: SecureSession | null = null;
+  secure: SecureSession | null;
   /** When the first byte of the head at hand arrived; in a handshake, when the connection came. */
-  headBeganMs = 0;
+  headBeganMs: number;
 
   /** Other exchanges are on the same connection, so that nothing in an answer is about the connection. */
-  abstract readonly isShared: boolean;
+  readonly isShared: boolean;
 
   /**
    * The head for the backend lies in the head scratch, `length` bytes: puts it in front of what has come of the body, behind
    * `headEnd`. DONE, or MALFORMED of pump.ts.
    */
-  abstract placeRequestHead(length: number, headEnd: number): number;
+  placeRequestHead(length: number, headEnd: number): number;
+
+  /** Keeps the head as it was received, until a stream of a backend takes it, and what has come behind `headEnd`. */
+  keepRequestHead(headEnd: number): void;
+
+  /** That stream has taken it: what has come of the body may go on. DONE, or MALFORMED of pump.ts. */
+  beginRequestBody(): number;
 
   /** Whether a head can be sent now; if not, the slot is called again when it may be. */
-  abstract mayPutHead(): boolean;
+  mayPutHead(): boolean;
 
   /** Writes the interim answer that was parsed last, so that flushing `upstream` sends it. */
-  abstract putInterim(upstream: Upstream): void;
+  putInterim(upstream: Upstream): void;
 
   /**
    * Writes the head of the answer that was parsed last; its length. `how`: W_ bits; `transport`: bytes at textScratchAt of a
    * Strict-Transport-Security field; `ends`: nothing follows.
    */
-  abstract writeResponseHead(upstream: Upstream, how: number, transport: number, ends: boolean): number;
+  writeResponseHead(upstream: Upstream, how: number, transport: number, ends: boolean): number;
 
   /** Puts that head in front of what has come of the body. How many bytes have been sent to the client with it. */
-  abstract placeResponseHead(upstream: Upstream, length: number): number;
+  placeResponseHead(upstream: Upstream, length: number): number;
 
   /** Sends an answer of the proxy's own, which lies at `at` as HTTP/1 has it: head, then body. False: not all of it. */
-  abstract sendAnswer(at: number, headLength: number, length: number, status: number): boolean;
+  sendAnswer(at: number, headLength: number, length: number, status: number): boolean;
 
   /** All of the answer's body has been sent; its trailers are still with `upstream`. */
-  abstract endResponse(upstream: Upstream): void;
+  endResponse(upstream: Upstream): void;
 
   /** The answer cannot be completed. `looksComplete`: nothing that was sent tells of it. */
-  abstract cutShort(looksComplete: boolean): void;
+  cutShort(looksComplete: boolean): void;
 
   /** The exchange is over: the next one, or the end. */
-  abstract endStream(closes: boolean): void;
+  endStream(closes: boolean): void;
 
   /** The exchange is over, and so is what carried it. */
-  abstract close(): void;
+  close(): void;
 }

@@ -190,7 +190,7 @@ function takeChunks(context: ProxyContext, from: Connection, length: number): nu
   if (from.bodyDone && from.inTrailers) {
     // the buffer holds nothing else that is needed: the end is written where there is room for it
     at = from.bufferStart;
-  } else if (from.inAt < from.inEnd) {
+  } else if (from.reframed && from.inAt < from.inEnd) {
     // something follows: the end of our framing may be longer than theirs, so the data makes room for it
     core.codec.copy(at - abi.TAILROOM, at, decoded);
     at -= abi.TAILROOM;

@@ -9,12 +9,12 @@
 
 import * as abi from "../../../assembly/abi.ts";
 import type { Upstream } from "../cluster/upstream.ts";
-import { WOULD_BLOCK } from "../net/connection.ts";
+import { Connection, WOULD_BLOCK } from "../net/connection.ts";
 import type { Listener } from "../net/listener.ts";
 import { PLAIN_HTTP, REQUEST_TIMEOUT } from "./answers.ts";
 import { Counters } from "../observe/counters.ts";
 import type { ProxyContext } from "./context.ts";
-import { Downstream } from "./downstream.ts";
+import type { Downstream } from "./downstream.ts";
 import { DONE, makeRoomForHead, takeBody } from "./pump.ts";
 import { SECURED, SecureSession, WAITING } from "./secure_session.ts";
 import { Http2Session } from "./http2_session.ts";
@@ -28,10 +28,6 @@ const CLOSED = 4;
 const GREETING = 5;
 const HANDSHAKE = 6;
 
-/** How long, and for how many bytes, a client that is still sending is listened to after the last answer. */
-const LINGER_MS = 2_000;
-const LINGER_BYTES_MAX = 1 << 20;
-const LINGER_READ = 1 << 16;
 /** How long a client that asks nothing is kept by a worker that drains. */
 const LEAVE_MS = 1_000;
 /** Requests that came in one piece and were answered at once, before the others have their turn. */
@@ -45,12 +41,17 @@ const MALFORMED_FAILURE = Counters.index("tls.failed.malformed");
 const TIMEOUT_FAILURE = Counters.index("tls.failed.timeout");
 const CLOSED_FAILURE = Counters.index("tls.failed.closed");
 
-export class Session extends Downstream {
-  override readonly isShared = false;
+export class Session extends Connection implements Downstream {
+  readonly isShared = false;
+  stream: Stream | null = null;
+  listener!: Listener;
+  secure: SecureSession | null = null;
+  headBeganMs = 0;
   #state = CLOSED;
   /** Bytes up to here have been given to the parser. */
   #fedEnd = 0;
-  #lingered = 0;
+  /** What is being answered is the last request of the connection. */
+  #isLast = false;
   #serving = false;
   /** Its first bytes have not shown that it is none of HTTP/2. */
   #mayBeHttp2 = false;
@@ -168,10 +169,10 @@ export class Session extends Downstream {
 
   /** Somebody else goes on with the connection. */
   #becomeHttp2(): void {
-    const { http2, idleSessions } = this.context;
+    const { http2, idleSessions, idleHttp2Sessions } = this.context;
     const record = http2.takeRecord();
     if (record === 0) return this.close();
-    const session = http2.idleSessions.pop() ?? new Http2Session(this.context);
+    const session = idleHttp2Sessions.pop() ?? new Http2Session(this.context);
     this.#state = CLOSED;
     session.begin(this, record);
     this.secure = null;
@@ -291,6 +292,19 @@ export class Session extends Downstream {
     return DONE;
   }
 
+  keepRequestHead(headEnd: number): void {
+    this.context.core.codec.keepRequest(this.record, this.buffer);
+    this.inAt = this.outAt = this.outEnd = headEnd;
+    // trailers are decoded to where the fields of the head are, so chunks wait until these are not needed any more
+    if (this.bodyMode !== abi.BODY_CHUNKED) takeBody(this.context, this);
+  }
+
+  beginRequestBody(): number {
+    if (this.bodyMode !== abi.BODY_CHUNKED) return DONE;
+    this.context.core.codec.beginChunks(this.record);
+    return takeBody(this.context, this);
+  }
+
   mayPutHead(): boolean {
     return true;
   }
@@ -298,15 +312,19 @@ export class Session extends Downstream {
   putInterim(upstream: Upstream): void {
     const { codec } = this.context.core;
     const length = codec.writeResponseHead(upstream.record, 0, 0, 0);
+    upstream.makeRoomInFront(length);
     codec.placeHead(upstream.outAt, length);
     upstream.outAt -= length;
   }
 
   writeResponseHead(upstream: Upstream, how: number, transport: number): number {
+    this.#isLast = (how & abi.W_CLOSE) !== 0;
     return this.context.core.codec.writeResponseHead(upstream.record, how, this.context.textScratchAt, transport);
   }
 
   placeResponseHead(upstream: Upstream, length: number): number {
+    // the answer, what TLS says at the end, and the FIN leave as one segment
+    if (this.#isLast && upstream.bodyDone) this.loop.system.holdWrites(this.fd, true);
     this.context.core.codec.placeHead(upstream.outAt, length);
     upstream.outAt -= length;
     return this.sent + length;
@@ -350,21 +368,12 @@ export class Session extends Downstream {
       return this.close();
     }
     this.#state = LINGER;
-    this.#lingered = 0;
-    this.releaseBuffer();
-    this.shutdownWrite();
-    this.armTimer(LINGER_MS);
+    this.beginLinger();
     this.#linger();
   }
 
-  /** A close with unread bytes would be a reset, and could take the answer back from the client. */
   #linger(): void {
-    for (;;) {
-      const n = this.discardInput(this.context.core.logBatchAt, LINGER_READ);
-      if (n === WOULD_BLOCK) return;
-      this.#lingered += n;
-      if (n <= 0 || this.#lingered > LINGER_BYTES_MAX) return this.close();
-    }
+    if (!this.mayLinger(this.context.core.logBatchAt)) this.close();
   }
 
   /**

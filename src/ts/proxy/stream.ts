@@ -11,27 +11,23 @@
 import * as abi from "../../../assembly/abi.ts";
 import type { Backend } from "../cluster/backend.ts";
 import { type Cluster, NO_CONNECTION } from "../cluster/cluster.ts";
+import type { Http2Upstream } from "../cluster/http2_upstream.ts";
 import type { Upstream, UpstreamOwner } from "../cluster/upstream.ts";
-import { EPROTO, errnoText, WOULD_BLOCK } from "../net/connection.ts";
-import { TIMED_OUT, type TlsFault, type TlsFaultName } from "../net/tls_backend_faults.ts";
+import { NOT_IN_TIME } from "../net/connection.ts";
 import { hostEnd } from "../net/tls_certificates.ts";
 import { Counters } from "../observe/counters.ts";
 import * as answers from "./answers.ts";
 import type { ProxyContext } from "./context.ts";
 import type { Downstream } from "./downstream.ts";
 import * as pumping from "./pump.ts";
-import { makeRoomForHead, pump, takeBody } from "./pump.ts";
+import { pump, takeBody } from "./pump.ts";
+import { HEAD_LOST, readHead } from "./response_head.ts";
 import type { SecureSession } from "./secure_session.ts";
 import { beginTunnel, pumpTunnel } from "./tunnel.ts";
 
 const REQUESTS = Counters.index("requests");
 const RESPONSES_1XX = Counters.index("responses.1xx");
-const CONNECTED = Counters.index("upstreams.connected");
 const REUSED = Counters.index("upstreams.reused");
-const FAILED = Counters.index("upstreams.failed");
-const STALE = Counters.index("upstreams.stale");
-const TLS_HANDSHAKES = Counters.index("upstreams.tls.handshakes");
-const TLS_RESUMED = Counters.index("upstreams.tls.resumed");
 const RETRIED = Counters.index("requests.retried");
 const ABORTED = Counters.index("client.aborted");
 const TRUNCATED = Counters.index("backend.truncated");
@@ -42,6 +38,8 @@ const BYTES_FROM_CLIENT = Counters.index("bytes.from_client");
 
 /** Connections tried for one request, the first included. */
 const TRIES_MAX = 3;
+/** The same, when backends turn out to have no place for it. */
+const CROWDED_MAX = 8;
 /** What the log says when the client went away (nginx's number). */
 const CLIENT_CLOSED = 499;
 const PERMANENT_REDIRECT = 308;
@@ -60,10 +58,15 @@ export class Stream implements UpstreamOwner {
   #headBytes = 0;
   /** The session ends with this exchange. */
   #closes = false;
+  /** The head goes to a stream of the backend's, and has not been taken. */
+  #headWaits = false;
+  /** It goes as one of HTTP/2. */
+  #toHttp2 = false;
   #requestSent = false;
   /** The session's buffer still holds the whole request from here to here, so that it can be sent again. */
   #holdsRequest = false;
   #requestAt = 0;
+  #requestId = 0;
   #requestEnd = 0;
   /** Something of the final answer has been sent to the client. */
   #responseBegun = false;
@@ -89,7 +92,9 @@ export class Stream implements UpstreamOwner {
       this.#refusal =
       this.#headBytes =
         0;
-    this.#requestSent =
+    this.#headWaits =
+      this.#toHttp2 =
+      this.#requestSent =
       this.#holdsRequest =
       this.#responseBegun =
       this.#responseHeadDone =
@@ -127,7 +132,8 @@ export class Stream implements UpstreamOwner {
     if (route < 0) return this.refuse(answers.NO_ROUTE);
     if (this.#flags & abi.F_CONNECT && !context.takesConnect[route]) return this.#refuseConnect();
     this.#cluster = context.routes[route]!;
-    const fault = this.#writeRequest(session, headEnd);
+    this.#toHttp2 = this.#cluster.isHttp2;
+    const fault = this.#toHttp2 ? this.#keepRequest(session, headEnd) : this.#writeRequest(session, headEnd);
     if (fault !== 0) return this.refuse(fault);
     this.#connect(false, null);
   }
@@ -189,6 +195,45 @@ export class Stream implements UpstreamOwner {
     return 0;
   }
 
+  /** A head of HTTP/2 is written when it is known on which connection: it depends on what went there before. Always 0. */
+  #keepRequest(session: Downstream, headEnd: number): number {
+    session.keepRequestHead(headEnd);
+    this.#requestId = this.context.clock.nextRequestId();
+    this.#headWaits = true;
+    this.#holdsRequest = session.bodyDone;
+    this.#requestAt = session.outAt;
+    this.#requestEnd = session.outEnd;
+    return 0;
+  }
+
+  /** Sends the head that was kept. False: the exchange is over, or goes on with another upstream. */
+  #sendHead(session: Downstream, upstream: Http2Upstream): boolean {
+    const { codec } = this.context.core;
+    const { secure, listener } = session;
+    codec.restoreRequest(session.record, session.buffer);
+    if ((this.#flags & abi.F_WEBSOCKET) !== 0 && !upstream.takesWebSockets) {
+      this.refuse(answers.NO_WEBSOCKET);
+      return false;
+    }
+    const identity = this.#place(secure === null ? null : secure.identity);
+    const ends = session.bodyDone && session.outAt === session.outEnd && !this.#asksForTunnel;
+    const id = this.#requestId;
+    const at = this.context.textScratchAt;
+    this.#headWaits = false;
+    if (!upstream.putRequest(session.record, listener.port, secure === null ? 0 : 1, id, at, identity, ends)) {
+      this.#backendLost(upstream);
+      return false;
+    }
+    if (session.beginRequestBody() === pumping.DONE) return true;
+    this.refuse(pumping.pumpFault());
+    return false;
+  }
+
+  /** What follows its head belongs to no message: a stream of HTTP/2 stays open. */
+  get #asksForTunnel(): boolean {
+    return (this.#flags & (abi.F_CONNECT | abi.F_WEBSOCKET)) !== 0;
+  }
+
   /** Puts a text where the codec can read it; its length. */
   #place(text: Uint8Array<ArrayBuffer> | null): number {
     if (text === null) return 0;
@@ -209,58 +254,39 @@ export class Stream implements UpstreamOwner {
     this.#backend = upstream.backend;
     upstream.owner = this;
     upstream.sent = 0;
+    upstream.hasAnswered = false;
     upstream.backend.requests++;
     this.#answered = this.#requestSent = false;
+    // the cluster has come to speak another protocol since the request was read
+    if (upstream.isShared !== this.#toHttp2) return this.refuse(answers.NO_BACKEND);
+    if (upstream.isShared && (this.#flags & abi.F_WEBSOCKET) !== 0) upstream.waitForSettings();
     if (upstream.reused) this.context.counters.add(REUSED, 1);
     if (upstream.connecting) upstream.armTimer(cluster.connectTimeoutMs);
-    else this.#begunConnected(upstream);
-  }
-
-  #begunConnected(upstream: Upstream): void {
-    if (!upstream.reused) {
-      this.context.counters.add(CONNECTED, 1);
-      if (upstream.ssl === null) upstream.backend.connectSucceeded();
-      else this.#countHandshake(upstream);
-    }
-    this.#pumpRequest();
+    else this.#pumpRequest();
   }
 
   onUpstreamConnected(error: number): void {
-    const upstream = this.upstream!;
-    if (error === 0) return this.#begunConnected(upstream);
-    upstream.backend.connectFailed(this.context.loop.nowMs, errnoText(-error));
-    this.#connectFailed(answers.CONNECT_FAILED);
+    if (error === 0) return this.#pumpRequest();
+    this.#connectFailed(error === NOT_IN_TIME ? answers.CONNECT_TIMEOUT : answers.CONNECT_FAILED);
   }
 
-  /**
-   * That a handshake is complete says in TLS 1.3 that we take the backend, not that it takes us: it counts as working again
-   * when it has answered.
-   */
-  #countHandshake(upstream: Upstream): void {
-    const { counters } = this.context;
-    counters.add(TLS_HANDSHAKES, 1);
-    if (upstream.isResumed) counters.add(TLS_RESUMED, 1);
-  }
-
-  onUpstreamTlsFailed(fault: TlsFault): void {
-    this.#noteTlsFault(fault);
+  onUpstreamTlsFailed(): void {
     this.#connectFailed(answers.BACKEND_TLS);
-  }
-
-  #noteTlsFault({ name, text }: TlsFault): void {
-    const { counters, loop } = this.context;
-    counters.add(faultIndex(name), 1);
-    this.upstream!.backend.tlsFailed(loop.nowMs, text);
   }
 
   /** Nothing has been sent that was taken, so any request may go to another backend. */
   #connectFailed(refusal: number): void {
     const { backend } = this.upstream!;
-    this.context.counters.add(FAILED, 1);
     this.#dropUpstream();
     if (this.#tries >= TRIES_MAX || this.#cluster!.backends.length === 1) return this.refuse(refusal);
     this.context.counters.add(RETRIED, 1);
     this.#connect(false, backend);
+  }
+
+  onUpstreamCrowded(): void {
+    this.#dropUpstream();
+    if (this.#tries >= CROWDED_MAX) return this.refuse(answers.UPSTREAM_LIMIT);
+    this.#connect(false, null);
   }
 
   // ---- events ----
@@ -308,8 +334,7 @@ export class Stream implements UpstreamOwner {
   }
 
   #connectTimedOut(upstream: Upstream): void {
-    if (upstream.handshaking) this.#noteTlsFault(TIMED_OUT);
-    else upstream.backend.connectFailed(this.context.loop.nowMs, "no connection in time");
+    upstream.noteConnectTimeout();
     this.#connectFailed(answers.CONNECT_TIMEOUT);
   }
 
@@ -329,9 +354,11 @@ export class Stream implements UpstreamOwner {
   #pumpRequest(): void {
     const session = this.session!;
     const upstream = this.upstream!;
+    if (this.#headWaits && !this.#sendHead(session, upstream as Http2Upstream)) return;
     switch (pump(this.context, session, upstream)) {
       case pumping.DONE:
         this.#requestSent = true;
+        if (upstream.isShared && !this.#asksForTunnel) upstream.endRequest(session);
         session.disarmTimer();
         if (!this.#answered) upstream.armTimer(this.#cluster!.responseTimeoutMs);
         if (!this.#mayBeSentAgain(upstream)) this.#letGoOfRequest(session);
@@ -355,17 +382,15 @@ export class Stream implements UpstreamOwner {
     }
   }
 
-  /** On a pooled connection that may be dead; and on a new one with TLS, which the backend may still refuse. */
   #mayBeSentAgain(upstream: Upstream): boolean {
-    if (!this.#holdsRequest) return false;
-    return upstream.reused ? (this.#flags & abi.F_IDEMPOTENT) !== 0 : upstream.ssl !== null;
+    return this.#holdsRequest && upstream.keepsRequest((this.#flags & abi.F_IDEMPOTENT) !== 0);
   }
 
   /** The backend takes no more of the request; it may have answered before it closed. */
   #requestRefusedByBackend(upstream: Upstream): void {
     upstream.readable = true;
     this.#requestSent = true;
-    this.#holdsRequest &&= upstream.reused;
+    this.#holdsRequest &&= upstream.reused || upstream.isShared;
     this.#closes ||= !this.session!.bodyDone;
     this.#pumpResponse();
   }
@@ -405,28 +430,18 @@ export class Stream implements UpstreamOwner {
       if (!session.mayPutHead()) return false;
       // an interim answer goes out before anything else
       if (upstream.outAt < upstream.outEnd && !this.#flushInterim(session, upstream)) return false;
-      let fresh = upstream.inEnd - upstream.inAt;
-      if (fresh === 0 || upstream.headBegun) {
-        fresh = this.#receiveHead(session, upstream);
-        if (fresh <= 0) return false;
-      }
-      if (!upstream.headBegun) {
-        makeRoomForHead(context, upstream);
-        core.codec.beginResponse(upstream.record, upstream.inAt, upstream.buffer);
-        upstream.headBegun = true;
-      }
-      const code = core.codec.feedResponse(upstream.record, fresh, this.#flags);
-      if (code === abi.HEAD_MORE) {
-        if (upstream.room > 0) continue;
-        this.refuse(abi.RESPONSE_HEADER_TOO_LARGE);
-        return false;
-      }
+      const code = readHead(context, upstream, this.#flags);
+      if (upstream.hasAnswered && !this.#answered) this.#noteAnswered(session);
       if (code !== abi.HEAD_DONE) {
-        this.refuse(code);
+        if (code === HEAD_LOST) this.#backendLost(upstream);
+        else if (code !== abi.HEAD_MORE) this.refuse(code);
         return false;
       }
-      upstream.headBegun = false;
       const status = core.result[abi.R_STATUS]!;
+      if (status === 101 && !this.#isAccepted(session, upstream)) {
+        this.refuse(abi.BAD_RESPONSE);
+        return false;
+      }
       if (status >= 200 || status === 101) {
         return this.#takeHead(session, upstream, status);
       }
@@ -434,43 +449,22 @@ export class Stream implements UpstreamOwner {
     }
   }
 
-  /** Receives the next bytes of a head; 0 when there are none or the exchange is over. */
-  #receiveHead(session: Downstream, upstream: Upstream): number {
-    if (!upstream.readable) {
-      if (upstream.inAt === upstream.inEnd) upstream.releaseBuffer();
-      return 0;
-    }
-    if (upstream.buffer === 0 && !upstream.acquireBuffer()) return 0;
-    const n = upstream.receive(upstream.room);
-    if (n > 0) {
-      if (!this.#answered) {
-        this.#answered = true;
-        if (upstream.ssl !== null && !upstream.reused) upstream.backend.connectSucceeded();
-        if (this.#holdsRequest && this.#requestSent) this.#letGoOfRequest(session);
-      }
-      return n;
-    }
-    if (n !== WOULD_BLOCK) {
-      if (upstream.ssl !== null && n === -EPROTO) this.#refusedByTls(upstream, n);
-      else this.#backendLost(upstream);
-      return 0;
-    }
-    if (upstream.inAt === upstream.inEnd) upstream.releaseBuffer();
-    return 0;
+  /** RFC 6455 §4.1: a WebSocket that was asked for in HTTP/2 had a key of ours, which the backend has to have read. */
+  #isAccepted(session: Downstream, upstream: Upstream): boolean {
+    const isOurs = (this.#flags & abi.F_WEBSOCKET) !== 0 && (this.#flags & abi.F_HTTP_2) !== 0 && !upstream.isShared;
+    return !isOurs || this.context.core.codec.isWebSocketAccepted(upstream.record, session.record) !== 0;
   }
 
-  /** In TLS 1.3 an alert comes after the handshake when the backend does not take our certificate, or the want of one. */
-  #refusedByTls(upstream: Upstream, result: number): void {
-    this.#noteTlsFault(upstream.tlsFault(result));
-    if (upstream.reused || this.#answered || !this.#holdsRequest) return this.refuse(answers.BACKEND_TLS);
-    this.#sendAgain();
-    this.#connectFailed(answers.BACKEND_TLS);
+  #noteAnswered(session: Downstream): void {
+    this.#answered = true;
+    if (this.#holdsRequest && this.#requestSent) this.#letGoOfRequest(session);
   }
 
   #sendAgain(): void {
     const session = this.session!;
     session.outAt = this.#requestAt;
     session.outEnd = this.#requestEnd;
+    this.#headWaits = this.#toHttp2;
   }
 
   /** RFC 9110 §15.2: interim answers pass, but not to HTTP/1.0 clients. */
@@ -515,7 +509,7 @@ export class Stream implements UpstreamOwner {
     upstream.disarmTimer();
     upstream.beginBody(headEnd, bodyMode, core.codec.responseContentLength(), 0);
     this.#upstreamReusable = (flags & abi.F_KEEP_ALIVE) !== 0 && bodyMode !== abi.BODY_CLOSE;
-    const unknownLength = bodyMode === abi.BODY_CHUNKED || bodyMode === abi.BODY_CLOSE;
+    const unknownLength = bodyMode >= abi.BODY_CHUNKED;
     upstream.reframed = unknownLength && !isOld && !session.isShared;
     if ((unknownLength && isOld) || this.context.draining) this.#closes = true;
     // an answer that does not wait for the request: nobody needs the rest of it
@@ -525,6 +519,7 @@ export class Stream implements UpstreamOwner {
     const ends = upstream.bodyRemaining === 0 && bodyMode <= abi.BODY_LENGTH && (flags & abi.F_UPGRADE) === 0;
     const length = session.writeResponseHead(upstream, how, transport, ends);
     if (bodyMode === abi.BODY_CHUNKED) core.codec.beginChunks(upstream.record);
+    else if (upstream.isShared && !session.isShared) upstream.gatherBehind(length);
     if (takeBody(this.context, upstream) !== pumping.DONE) {
       // of what is shared, the head has been sent
       this.#responseBegun = session.isShared;
@@ -556,28 +551,28 @@ export class Stream implements UpstreamOwner {
     const session = this.session!;
     const upstream = this.upstream!;
     session.endResponse(upstream);
-    // bytes that a backend sends too much must not become the answer to somebody else's next request
-    const reusable = this.#upstreamReusable && this.#requestSent && session.bodyDone &&
-      upstream.isQuiet(this.context.core.codec.headScratchAt());
     this.upstream = null;
-    if (reusable) {
-      upstream.releaseBuffer();
-      upstream.backend.putIdle(upstream);
-    } else {
-      upstream.close();
-    }
+    upstream.finish(
+      this.#upstreamReusable && this.#requestSent && session.bodyDone,
+      this.context.core.codec.headScratchAt(),
+    );
     upstream.backend.release();
     this.#end(session, this.#closes || !session.bodyDone);
   }
 
   // ---- what goes wrong ----
 
-  /** The backend closed or reset the connection before its answer was complete. */
+  /** The backend closed or reset the connection, or the stream, before its answer was complete. */
   #backendLost(upstream: Upstream): void {
-    const mayRepeat = upstream.reused && !this.#answered && this.#holdsRequest &&
-      (this.#flags & abi.F_IDEMPOTENT) !== 0 && this.#tries < TRIES_MAX;
-    if (upstream.reused && !this.#answered) this.context.counters.add(STALE, 1);
-    if (!mayRepeat) return this.refuse(answers.BACKEND_CLOSED);
+    const mayRepeat = !this.#answered && this.#holdsRequest && this.#tries < TRIES_MAX;
+    if (upstream.tlsFailed) {
+      if (upstream.reused || !mayRepeat) return this.refuse(answers.BACKEND_TLS);
+      this.#sendAgain();
+      return this.#connectFailed(answers.BACKEND_TLS);
+    }
+    if (!mayRepeat || !upstream.mayRepeat((this.#flags & abi.F_IDEMPOTENT) !== 0)) {
+      return this.refuse(answers.BACKEND_CLOSED);
+    }
     this.#dropUpstream();
     this.context.counters.add(RETRIED, 1);
     this.#sendAgain();
@@ -728,13 +723,4 @@ export class Stream implements UpstreamOwner {
     context.streamsActive--;
     context.idleStreams.push(this);
   }
-}
-
-const faultIndexes = new Map<TlsFaultName, number>();
-
-/** Only failures look their counter up. */
-function faultIndex(name: TlsFaultName): number {
-  let index = faultIndexes.get(name);
-  if (index === undefined) faultIndexes.set(name, index = Counters.index(`upstreams.tls_failed.${name}`));
-  return index;
 }

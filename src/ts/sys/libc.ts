@@ -5,20 +5,16 @@
 // where a plain number for an address costs four times as much and deoptimises the caller again and again.
 
 import { addressOf } from "./fds.ts";
+import { rareCalls } from "./rare_calls.ts";
 
 const { symbols: libc } = Deno.dlopen("libc.so.6", {
   accept4: { parameters: ["i32", "usize", "usize", "i32"], result: "i32" },
   close: { parameters: ["i32"], result: "i32" },
   connect: { parameters: ["i32", "usize", "u32"], result: "i32" },
   clock_gettime: { parameters: ["i32", "usize"], result: "i32" },
-  epoll_create1: { parameters: ["i32"], result: "i32" },
   epoll_ctl: { parameters: ["i32", "i32", "i32", "usize"], result: "i32" },
   epoll_wait: { parameters: ["i32", "usize", "i32", "i32"], result: "i32" },
-  fcntl: { parameters: ["i32", "i32", "i32"], result: "i32" },
-  getsockname: { parameters: ["i32", "usize", "usize"], result: "i32" },
   getsockopt: { parameters: ["i32", "i32", "i32", "usize", "usize"], result: "i32" },
-  poll: { parameters: ["buffer", "usize", "i32"], result: "i32" },
-  pipe2: { parameters: ["usize", "i32"], result: "i32" },
   recv: { parameters: ["i32", "usize", "u32", "i32"], result: "i32" },
   send: { parameters: ["i32", "usize", "u32", "i32"], result: "i32" },
   setsockopt: { parameters: ["i32", "i32", "i32", "usize", "u32"], result: "i32" },
@@ -27,6 +23,15 @@ const { symbols: libc } = Deno.dlopen("libc.so.6", {
   splice: { parameters: ["i32", "usize", "i32", "usize", "u32", "u32"], result: "i32" },
   write: { parameters: ["i32", "usize", "u32"], result: "i32" },
   madvise: { parameters: ["usize", "usize", "i32"], result: "i32" },
+});
+
+/** For listeners, pipes that are kept, and the start. */
+const rare = rareCalls("libc.so.6", {
+  epoll_create1: { parameters: ["i32"], result: "i32" },
+  fcntl: { parameters: ["i32", "i32", "i32"], result: "i32" },
+  getsockname: { parameters: ["i32", "usize", "usize"], result: "i32" },
+  poll: { parameters: ["buffer", "usize", "i32"], result: "i32" },
+  pipe2: { parameters: ["usize", "i32"], result: "i32" },
   __errno_location: { parameters: [], result: "pointer" },
 });
 
@@ -35,13 +40,14 @@ export function lastErrno(): number {
   return errnoView[0]!;
 }
 
-const errnoView = new Int32Array(Deno.UnsafePointerView.getArrayBuffer(libc.__errno_location()!, 4));
+const errnoView = new Int32Array(Deno.UnsafePointerView.getArrayBuffer(rare.__errno_location()!, 4));
 
 export const EINTR = 4;
 export const EPROTO = 71;
 export const ECONNRESET = 104;
 export const EAGAIN = 11;
 export const ECONNABORTED = 103;
+export const ETIMEDOUT = 110;
 export const EINPROGRESS = 115;
 export const EMFILE = 24;
 export const ENFILE = 23;
@@ -87,7 +93,7 @@ const MADV_DONTNEED = 4;
 /** Blocks until something can be read from `fd`, or its other side is gone: for a worker that has nothing to do yet. */
 export function waitReadable(fd: number): void {
   const request = new Int32Array([fd, EPOLLIN]);
-  while (libc.poll(new Uint8Array(request.buffer), 1n, -1) < 0 && errnoView[0] === EINTR);
+  while (rare.poll(new Uint8Array(request.buffer), 1n, -1) < 0 && errnoView[0] === EINTR);
 }
 
 /** The calls over one linear memory. `scratchAt`: 64 bytes there that only these functions use. */
@@ -147,7 +153,7 @@ export function bindSystem(memory: Uint8Array<ArrayBuffer>, scratchAt: number) {
     /** Port that a listening socket is bound to; 0 for one without ports. */
     localPort(fd: number): number {
       words[lengthWord] = 32;
-      if (libc.getsockname(fd, scratch, scratchLength) < 0) return 0;
+      if (rare.getsockname(fd, scratch, scratchLength) < 0) return 0;
       const family = words[word]! & 0xffff;
       const port = words[word]! >>> 16;
       return family === 2 || family === 10 ? ((port & 255) << 8) | (port >> 8) : 0;
@@ -168,7 +174,7 @@ export function bindSystem(memory: Uint8Array<ArrayBuffer>, scratchAt: number) {
       libc.setsockopt(fd, SOL_SOCKET, SO_LINGER, scratch, 8);
     },
     epollCreate(): number {
-      return libc.epoll_create1(SOCK_CLOEXEC);
+      return rare.epoll_create1(SOCK_CLOEXEC);
     },
     /** `slot` and `generation` come back with each event. */
     epollControl(
@@ -190,8 +196,8 @@ export function bindSystem(memory: Uint8Array<ArrayBuffer>, scratchAt: number) {
     },
     /** Both ends non-blocking, the pipe as large as `bytes` if the system allows; 0 or -errno. Ends at word(0), word(1). */
     pipe(bytes: number): number {
-      if (libc.pipe2(scratch, SOCK_NONBLOCK | SOCK_CLOEXEC) < 0) return -errnoView[0]!;
-      libc.fcntl(words[word]!, F_SETPIPE_SZ, bytes);
+      if (rare.pipe2(scratch, SOCK_NONBLOCK | SOCK_CLOEXEC) < 0) return -errnoView[0]!;
+      rare.fcntl(words[word]!, F_SETPIPE_SZ, bytes);
       return 0;
     },
     word(index: number): number {

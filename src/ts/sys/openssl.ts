@@ -35,40 +35,41 @@ const SSL = {
   SSL_CTX_set1_cert_store: { parameters: [P, P], result: "void" },
   SSL_CTX_set_alpn_protos: { parameters: [P, B, "u32"], result: I },
   SSL_CTX_use_cert_and_key: { parameters: [P, P, P, P, I], result: I },
-  SSL_new: { parameters: [P], result: P },
-  SSL_free: { parameters: [P], result: "void" },
-  SSL_set_fd: { parameters: [P, I], result: I },
-  SSL_set_accept_state: { parameters: [P], result: "void" },
-  SSL_set_connect_state: { parameters: [P], result: "void" },
+  SSL_new: { parameters: [P], result: "usize" },
+  SSL_free: { parameters: ["usize"], result: "void" },
+  SSL_set_fd: { parameters: ["usize", I], result: I },
+  SSL_set_accept_state: { parameters: ["usize"], result: "void" },
+  SSL_set_connect_state: { parameters: ["usize"], result: "void" },
   // it calls back: names, certificates, tickets
-  SSL_do_handshake: { parameters: [P], result: I, callback: true },
+  SSL_do_handshake: { parameters: ["usize"], result: I, callback: true },
   SSL_read: { parameters: ["usize", "usize", I], result: I },
   SSL_write: { parameters: ["usize", "usize", I], result: I },
-  SSL_shutdown: { parameters: [P], result: I },
+  SSL_shutdown: { parameters: ["usize"], result: I },
   SSL_get_error: { parameters: ["usize", I], result: I },
   SSL_has_pending: { parameters: ["usize"], result: I },
-  SSL_get_rbio: { parameters: [P], result: P },
-  SSL_get_servername: { parameters: [P, I], result: P },
-  SSL_session_reused: { parameters: [P], result: I },
-  SSL_version: { parameters: [P], result: I },
-  SSL_get_version: { parameters: [P], result: P },
-  SSL_get_current_cipher: { parameters: [P], result: P },
+  SSL_get_rbio: { parameters: ["usize"], result: "usize" },
+  SSL_get_servername: { parameters: ["usize", I], result: P },
+  SSL_session_reused: { parameters: ["usize"], result: I },
+  SSL_version: { parameters: ["usize"], result: I },
+  SSL_get0_alpn_selected: { parameters: ["usize", B, B], result: "void" },
+  SSL_get_version: { parameters: ["usize"], result: P },
+  SSL_get_current_cipher: { parameters: ["usize"], result: P },
   SSL_CIPHER_get_name: { parameters: [P], result: P },
-  SSL_group_to_name: { parameters: [P, I], result: P },
-  SSL_ctrl: { parameters: [P, I, L, P], result: L },
-  SSL_get_certificate: { parameters: [P], result: P },
-  SSL_get1_peer_certificate: { parameters: [P], result: P },
-  SSL_use_cert_and_key: { parameters: [P, P, P, P, I], result: I },
-  SSL_certs_clear: { parameters: [P], result: "void" },
-  SSL_set1_host: { parameters: [P, B], result: I },
-  SSL_set_hostflags: { parameters: [P, "u32"], result: "void" },
-  SSL_get0_param: { parameters: [P], result: P },
-  SSL_get_verify_result: { parameters: [P], result: L },
-  SSL_get1_session: { parameters: [P], result: P },
-  SSL_set_session: { parameters: [P, P], result: I },
+  SSL_group_to_name: { parameters: ["usize", I], result: P },
+  SSL_ctrl: { parameters: ["usize", I, L, P], result: L },
+  SSL_get_certificate: { parameters: ["usize"], result: P },
+  SSL_get1_peer_certificate: { parameters: ["usize"], result: P },
+  SSL_use_cert_and_key: { parameters: ["usize", P, P, P, I], result: I },
+  SSL_certs_clear: { parameters: ["usize"], result: "void" },
+  SSL_set1_host: { parameters: ["usize", B], result: I },
+  SSL_set_hostflags: { parameters: ["usize", "u32"], result: "void" },
+  SSL_get0_param: { parameters: ["usize"], result: P },
+  SSL_get_verify_result: { parameters: ["usize"], result: L },
+  SSL_get1_session: { parameters: ["usize"], result: P },
+  SSL_set_session: { parameters: ["usize", P], result: I },
   SSL_SESSION_is_resumable: { parameters: [P], result: I },
   SSL_SESSION_free: { parameters: [P], result: "void" },
-  SSL_select_next_proto: { parameters: [P, P, B, "u32", P, "u32"], result: I },
+  SSL_select_next_proto: { parameters: ["usize", "usize", B, "u32", "usize", "u32"], result: I },
 } as const;
 
 const CRYPTO = {
@@ -128,6 +129,7 @@ export const CTRL_SET_READ_AHEAD = 41;
 export const CTRL_SET_SESS_CACHE_MODE = 44;
 export const CTRL_SET_TLSEXT_SERVERNAME_CB = 53;
 export const CTRL_SET_TLSEXT_HOSTNAME = 55;
+export const CTRL_SET_TLSEXT_TICKET_KEYS = 59;
 export const CTRL_SET_TLSEXT_STATUS_REQ_CB = 63;
 export const CTRL_SET_TLSEXT_STATUS_REQ_OCSP_RESP = 71;
 export const CTRL_SET_GROUPS_LIST = 92;
@@ -137,6 +139,7 @@ export const CTRL_GET_NEGOTIATED_GROUP = 134;
 
 export const MODE_ENABLE_PARTIAL_WRITE = 1;
 export const MODE_ACCEPT_MOVING_WRITE_BUFFER = 2;
+export const MODE_NO_AUTO_CHAIN = 8;
 export const MODE_RELEASE_BUFFERS = 0x10;
 export const SESS_CACHE_OFF = 0n;
 

@@ -2,7 +2,7 @@
 // prepared, so that what OpenSSL does not take is refused. A cluster gets another client when its options change, the content of
 // a file that they name, or its certificate; the connections of the client before carry no further request.
 
-import type { ClusterTlsState } from "../config/state.ts";
+import type { ClusterState, ClusterTlsState } from "../config/state.ts";
 import type { Tls } from "../net/tls.ts";
 import type { CertificateMaterial } from "../net/tls_certificates.ts";
 import { TlsClient, type TlsClientOptions } from "../net/tls_client.ts";
@@ -20,8 +20,14 @@ export interface Sources {
   material(name: string): CertificateMaterial | undefined;
 }
 
+/** What a client is made by. */
+interface Spoken {
+  protocol: TlsClientOptions["protocol"];
+  tls: ClusterTlsState;
+}
+
 interface Served {
-  state: ClusterTlsState;
+  spoken: Spoken;
   client: TlsClient;
 }
 
@@ -37,11 +43,12 @@ export class ClusterTls {
     const clients: ClusterClients = new Map();
     try {
       for (const [name, state] of Object.entries(change.clusters)) {
-        if (state?.tls) clients.set(name, this.#clientFor(tls, name, state.tls, change, from));
+        const spoken = spokenBy(state);
+        if (spoken) clients.set(name, this.#clientFor(tls, name, spoken, change, from));
         else if (this.#served.has(name)) clients.set(name, null);
       }
-      for (const [name, { state }] of this.#served) {
-        if (!clients.has(name) && isTouched(state, change)) clients.set(name, make(tls, name, state, from));
+      for (const [name, { spoken }] of this.#served) {
+        if (!clients.has(name) && isTouched(spoken.tls, change)) clients.set(name, make(tls, name, spoken, from));
       }
       return clients;
     } catch (error) {
@@ -53,23 +60,23 @@ export class ClusterTls {
   #clientFor(
     tls: Tls | null,
     name: string,
-    state: ClusterTlsState,
+    spoken: Spoken,
     change: Pick<WorkerChange, "certificates" | "files">,
     from: Sources,
   ): TlsClient {
     const served = this.#served.get(name);
-    return served && isSame(served.state, state) && !isTouched(state, change)
+    return served && isSame(served.spoken, spoken) && !isTouched(spoken.tls, change)
       ? served.client
-      : make(tls, name, state, from);
+      : make(tls, name, spoken, from);
   }
 
   /** The cluster has taken over its client before. */
   commit(clients: ClusterClients, clusters: WorkerChange["clusters"]): void {
     for (const [name, client] of clients) {
       const before = this.#served.get(name);
-      const state = clusters[name]?.tls ?? before?.state;
-      if (client === null || !state) this.#served.delete(name);
-      else this.#served.set(name, { state, client });
+      const spoken = spokenBy(clusters[name]) ?? before?.spoken;
+      if (client === null || !spoken) this.#served.delete(name);
+      else this.#served.set(name, { spoken, client });
       if (before && before.client !== client) before.client.close();
     }
   }
@@ -79,8 +86,13 @@ export class ClusterTls {
   }
 }
 
+/** null: no TLS, or no cluster. */
+function spokenBy(state: ClusterState | null | undefined): Spoken | null {
+  return state?.tls ? { protocol: state.protocol === "h2" ? "h2" : "http/1.1", tls: state.tls } : null;
+}
+
 /** Of two that have the same keys in the same order, since both come from main's check. */
-function isSame(a: ClusterTlsState, b: ClusterTlsState): boolean {
+function isSame(a: Spoken, b: Spoken): boolean {
   return JSON.stringify(a) === JSON.stringify(b);
 }
 
@@ -92,21 +104,21 @@ function isTouched(
     certificate !== "" && certificates.some(({ name, entry }) => name === certificate && entry !== null);
 }
 
-function make(tls: Tls | null, name: string, state: ClusterTlsState, from: Sources): TlsClient {
+function make(tls: Tls | null, name: string, spoken: Spoken, from: Sources): TlsClient {
   try {
     if (tls === null) throw new Error("this worker began without TLS");
-    return new TlsClient(tls, optionsOf(state, from));
+    return new TlsClient(tls, optionsOf(spoken, from));
   } catch (error) {
     throw new ChangeRefused(`cluster ${name}`, (error as Error).message);
   }
 }
 
 function optionsOf(
-  { verify, ca, min_version, certificate }: ClusterTlsState,
+  { protocol, tls: { verify, ca, min_version, certificate } }: Spoken,
   { files, material }: Sources,
 ): TlsClientOptions {
   const shown = certificate === "" ? null : material(certificate);
   if (shown === undefined) throw new Error(`certificate: there is none of the name ${JSON.stringify(certificate)}`);
   const trusted = ca.includes("-----BEGIN ") ? ca : files.get(ca || SYSTEM_AUTHORITIES) ?? "";
-  return { verify, ca: trusted, minVersion: min_version, certificate: shown };
+  return { protocol, verify, ca: trusted, minVersion: min_version, certificate: shown };
 }

@@ -6,6 +6,7 @@ import { instantiateCore } from "../../wasm/core.ts";
 import { streamsPerConnection } from "../config/http2_streams.ts";
 import type { ClusterWatcher } from "../cluster/cluster.ts";
 import type { UpstreamContext } from "../cluster/upstream.ts";
+import { Http2Pool } from "../http2/pool.ts";
 import { EventLoop, type Handler, SCRATCH_ADDRESS_AT, SCRATCH_TEXT_AT } from "../loop/event_loop.ts";
 import { Buffers } from "../net/buffers.ts";
 import { type Accepter, Listener } from "../net/listener.ts";
@@ -16,7 +17,6 @@ import { Answers } from "../proxy/answers.ts";
 import { Clock } from "../proxy/clock.ts";
 import type { ProxyContext } from "../proxy/context.ts";
 import { Fields } from "../proxy/fields.ts";
-import { Http2Pool } from "../proxy/http2_pool.ts";
 import { Http2Session } from "../proxy/http2_session.ts";
 import { Session } from "../proxy/session.ts";
 import { closeFd, readWhole } from "../sys/fds.ts";
@@ -82,6 +82,7 @@ export class Worker implements Accepter, Handler {
     this.#tables = new Tables(snapshot, upstreams, backendWatcher(channel), this.#tls.firstClients(snapshot));
     const { router, routes, takesConnect, allowsMisdirected, timeouts } = this.#tables;
     Object.assign(this.#context, { router, routes, takesConnect, allowsMisdirected, timeouts });
+    upstreams.timeouts = timeouts;
     warmUp(this.#tables, snapshot);
     const sandbox = applySandbox(snapshot.state.user, snapshot.state.sandbox);
     this.#channelSlot = loop.takeSlot();
@@ -106,7 +107,7 @@ export class Worker implements Accepter, Handler {
       headerBytesMax: limits.header_bytes,
       targetBytesMax: limits.target_bytes,
       h2Connections: limits.http2_connections,
-      h2Streams: streamsPerConnection(Object.values(state.listeners)),
+      h2Streams: streamsPerConnection(Object.values(state.listeners), Object.values(state.clusters)),
     }, module);
     const loop = new EventLoop(core.u8, core.systemAt, slots);
     const region = {
@@ -118,14 +119,22 @@ export class Worker implements Accepter, Handler {
     };
     const buffers = new Buffers(region, loop, slots);
     const counters = new Counters();
+    const http2 = new Http2Pool(core, limits.http2_streams);
     const upstreams: UpstreamContext = {
       loop,
       buffers,
       addressAt: core.systemAt + SCRATCH_ADDRESS_AT,
       memory: core.u8,
       recordAt: (slot) => core.recordAt(slot),
+      core,
+      counters,
+      http2,
+      timeouts: { writeMs: 0 }, // until the tables are there
       idleObjects: [],
+      idleHttp2Clients: [],
+      idleHttp2Streams: [],
       upstreamsActive: 0,
+      streamsActive: 0,
       upstreamsMax: limits.upstream_connections,
     };
     const context: Omit<ProxyContext, "router" | "routes" | "takesConnect" | "allowsMisdirected" | "timeouts"> = {
@@ -149,7 +158,9 @@ export class Worker implements Accepter, Handler {
       streamsActive: 0,
       idleSessions: [],
       idleStreams: [],
-      http2: new Http2Pool(core, limits.http2_streams),
+      idleHttp2Sessions: [],
+      idleHttp2Streams: [],
+      http2,
       onSessionEnd: () => this.#onSessionEnd(),
     };
     return context as ProxyContext;
@@ -367,7 +378,9 @@ export class Worker implements Accepter, Handler {
   #status(): WorkerStatus {
     const { buffers, pipes, upstreams, counters, answers, sessionsActive, streamsActive, draining } = this.#context;
     let idle = 0;
-    for (const cluster of this.#tables.clusters.values()) for (const backend of cluster.backends) idle += backend.idle;
+    for (const cluster of this.#tables.clusters.values()) {
+      for (const backend of cluster.backends) idle += backend.idle + backend.idleClients;
+    }
     return {
       revision: this.#tables.revision,
       hash: this.#tables.hash,
@@ -380,6 +393,7 @@ export class Worker implements Accepter, Handler {
         "h2.connections.active": this.#context.http2.connectionsActive,
         "h2.streams.active": this.#context.http2.streamsActive,
         "upstreams.active": upstreams.upstreamsActive,
+        "upstreams.h2.streams.active": upstreams.streamsActive,
         "upstreams.idle": idle,
         "buffers.used": buffers.used,
         "buffers.count": buffers.count,

@@ -172,7 +172,7 @@ function timeoutsOf({ request_header, request_body, idle, write, tunnel }: State
 
 function clusterOptions(
   name: string,
-  { balance, pool, timeouts }: ClusterState,
+  { protocol, balance, pool, timeouts, http2 }: ClusterState,
   tls: TlsClient | null,
 ): ClusterOptions {
   return {
@@ -182,6 +182,9 @@ function clusterOptions(
     connectTimeoutMs: timeouts.connect,
     responseTimeoutMs: timeouts.response,
     tls,
+    http2: protocol === "http/1.1"
+      ? null
+      : { streamsMax: http2.max_concurrent_streams, pingIntervalMs: http2.ping_interval },
   };
 }
 

@@ -3,6 +3,7 @@
 import { Backend } from "../../../src/ts/cluster/backend.ts";
 import { type Balance, Cluster, type ClusterOptions } from "../../../src/ts/cluster/cluster.ts";
 import type { Upstream, UpstreamContext } from "../../../src/ts/cluster/upstream.ts";
+import { Counters } from "../../../src/ts/observe/counters.ts";
 import { parseEndpoint } from "../../../src/ts/net/endpoint.ts";
 
 const EINPROGRESS = 115;
@@ -65,8 +66,15 @@ export function makeLoop(upstreamsMax = 1000): FakeLoop {
     addressAt: 0,
     memory,
     recordAt: () => 0,
+    core: {} as UpstreamContext["core"], // of HTTP/2, which nothing here speaks
+    http2: {} as UpstreamContext["http2"],
+    counters: new Counters(),
+    timeouts: { writeMs: 1000 },
     idleObjects: [],
+    idleHttp2Clients: [],
+    idleHttp2Streams: [],
     upstreamsActive: 0,
+    streamsActive: 0,
     upstreamsMax,
   };
   return Object.assign(fake, { context });
@@ -82,7 +90,7 @@ export interface ClusterShape {
 export const DRAINED: string[] = [];
 
 export function optionsOf({ balance = "round_robin", connectionsMax = 0 }: ClusterShape): ClusterOptions {
-  return { name: "c", balance, connectionsMax, connectTimeoutMs: 3000, responseTimeoutMs: 60_000, tls: null };
+  return { name: "c", balance, connectionsMax, connectTimeoutMs: 3000, responseTimeoutMs: 60_000, tls: null, http2: null };
 }
 
 /** Backends are 10.0.0.1:1, 10.0.0.1:2 …, in the order of their weights. */

@@ -2,32 +2,32 @@
 // backend.
 
 import type { Cluster } from "../../../src/ts/cluster/cluster.ts";
-import type { Upstream } from "../../../src/ts/cluster/upstream.ts";
+import type { Http1Upstream } from "../../../src/ts/cluster/http1_upstream.ts";
 import { assertEquals } from "../../support/assert.ts";
 import { createRandom } from "../../support/random.ts";
 import { backendsOf, DRAINED, makeCluster, makeLoop, optionsOf } from "./fake_loop.ts";
 
-function open(cluster: Cluster, count: number): Upstream[] {
-  return Array.from({ length: count }, () => cluster.acquire(true, null)!);
+function open(cluster: Cluster, count: number): Http1Upstream[] {
+  return Array.from({ length: count }, () => cluster.acquire(true, null) as Http1Upstream);
 }
 
-function keep(...upstreams: Upstream[]): void {
+function keep(...upstreams: Http1Upstream[]): void {
   for (const upstream of upstreams) upstream.backend.putIdle(upstream);
 }
 
 Deno.test("the connection used last is used next", () => {
   const cluster = makeCluster(makeLoop(), {});
-  const [a, b, c] = open(cluster, 3) as [Upstream, Upstream, Upstream];
+  const [a, b, c] = open(cluster, 3) as [Http1Upstream, Http1Upstream, Http1Upstream];
   keep(a, b, c);
   assertEquals([cluster.backends[0]!.idle, a.reused], [3, true]);
   const taken = Array.from({ length: 3 }, () => cluster.acquire(false, null));
-  assertEquals(taken.map((upstream) => [a, b, c].indexOf(upstream!)), [2, 1, 0]);
+  assertEquals(taken.map((upstream) => [a, b, c].indexOf(upstream as Http1Upstream)), [2, 1, 0]);
   assertEquals(cluster.backends[0]!.idle, 0);
 });
 
 Deno.test("a connection that must be fresh does not come from the pool", () => {
   const cluster = makeCluster(makeLoop(), {});
-  const [a] = open(cluster, 1) as [Upstream];
+  const [a] = open(cluster, 1) as [Http1Upstream];
   keep(a);
   const fresh = cluster.acquire(true, null)!;
   assertEquals([fresh === a, fresh.reused, cluster.backends[0]!.idle], [false, false, 1]);
@@ -36,12 +36,12 @@ Deno.test("a connection that must be fresh does not come from the pool", () => {
 Deno.test("the one that has waited longest goes when there are too many", () => {
   const fake = makeLoop();
   const cluster = makeCluster(fake, { idleMax: 2 });
-  const [a, b, c] = open(cluster, 3) as [Upstream, Upstream, Upstream];
+  const [a, b, c] = open(cluster, 3) as [Http1Upstream, Http1Upstream, Http1Upstream];
   keep(a, b, c);
   assertEquals([cluster.backends[0]!.idle, a.fd, fake.open.size], [2, -1, 2]);
   assertEquals([cluster.acquire(false, null) === c, cluster.acquire(false, null) === b], [true, true]);
   const none = makeCluster(fake, { idleMax: 0 });
-  const [d] = open(none, 1) as [Upstream];
+  const [d] = open(none, 1) as [Http1Upstream];
   keep(d);
   assertEquals([none.backends[0]!.idle, d.fd], [0, -1]);
 });
@@ -49,7 +49,7 @@ Deno.test("the one that has waited longest goes when there are too many", () => 
 Deno.test("an idle connection has a timer, a busy one from the pool has none", () => {
   const fake = makeLoop();
   const cluster = makeCluster(fake, {});
-  const [a, b] = open(cluster, 2) as [Upstream, Upstream];
+  const [a, b] = open(cluster, 2) as [Http1Upstream, Http1Upstream];
   keep(a, b);
   assertEquals([fake.timers.get(a.slot), fake.timers.get(b.slot)], [61_000, 61_000]);
   cluster.acquire(false, null);
@@ -64,8 +64,8 @@ Deno.test("the list of idle connections is whole after any use", () => {
   const backend = cluster.backends[0]!;
   const random = createRandom(11);
   /** What the list must be: the one used last at the end. */
-  let idle: Upstream[] = [];
-  const busy: Upstream[] = [];
+  let idle: Http1Upstream[] = [];
+  const busy: Http1Upstream[] = [];
   for (let step = 0; step < 20_000; step++) {
     const choice = random.below(4);
     if (choice === 0 && busy.length > 0) {
@@ -78,7 +78,7 @@ Deno.test("the list of idle connections is whole after any use", () => {
       backend.dropIdle(gone);
     } else if (choice === 2) {
       const expected = idle.pop();
-      const upstream = cluster.acquire(false, null)!;
+      const upstream = cluster.acquire(false, null) as Http1Upstream;
       if (expected) assertEquals(upstream === expected, true, `step ${step}`);
       busy.push(upstream);
     } else if (busy.length > 0) busy.pop()!.close();
@@ -96,7 +96,7 @@ Deno.test("the list of idle connections is whole after any use", () => {
 
 Deno.test("configure() keeps what stays, with its connections and its turn", () => {
   const cluster = makeCluster(makeLoop(), { weights: [1, 1] });
-  const [a, b] = open(cluster, 2) as [Upstream, Upstream];
+  const [a, b] = open(cluster, 2) as [Http1Upstream, Http1Upstream];
   keep(a, b);
   const [first, second] = cluster.backends;
   cluster.configure(optionsOf({}), backendsOf({ weights: [3, 1, 1] }));
@@ -111,7 +111,7 @@ Deno.test("configure() keeps what stays, with its connections and its turn", () 
 Deno.test("configure() takes a backend out when it has carried its last request", () => {
   const fake = makeLoop();
   const cluster = makeCluster(fake, { weights: [1, 1] });
-  const [a, b] = open(cluster, 2) as [Upstream, Upstream];
+  const [a, b] = open(cluster, 2) as [Http1Upstream, Http1Upstream];
   keep(a);
   const leaving = b.backend;
   leaving.requests++;
@@ -125,7 +125,7 @@ Deno.test("configure() takes a backend out when it has carried its last request"
 
 Deno.test("configure() takes a backend back that has not gone yet", () => {
   const cluster = makeCluster(makeLoop(), { weights: [1, 1] });
-  const [, b] = open(cluster, 2) as [Upstream, Upstream];
+  const [, b] = open(cluster, 2) as [Http1Upstream, Http1Upstream];
   const leaving = b.backend;
   leaving.requests++;
   cluster.configure(optionsOf({}), backendsOf({ weights: [1] }));

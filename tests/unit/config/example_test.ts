@@ -1,5 +1,6 @@
-// The example of the library: what it prints for two files.
+// The example of the library: what it prints for two files. And the configurations, which must be right.
 
+import { checkState, loadStateFile, toFile } from "../../../src/ts/config/mod.ts";
 import { assertEquals } from "../../support/assert.ts";
 
 const EXAMPLE = new URL("../../../examples/diff_two_files.ts", import.meta.url).href;
@@ -49,4 +50,19 @@ Deno.test("examples/diff_two_files.ts prints the difference and the orders", asy
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
+});
+
+Deno.test("examples/grpc.yaml is accepted, and says nothing that is the default", async () => {
+  const file = new URL("../../../examples/grpc.yaml", import.meta.url).pathname;
+  const { state, errors } = await loadStateFile(file);
+  assertEquals(errors, undefined);
+  const form = toFile(state!) as any;
+  const { greeter, billing } = form.clusters;
+  assertEquals([greeter.protocol, greeter.tls, billing.protocol, billing.tls], [
+    "h2c",
+    undefined,
+    "h2",
+    { server_name: "billing.internal" },
+  ]);
+  assertEquals(checkState(form, "again").state, state);
 });

@@ -16,12 +16,16 @@ export function randomState(random: Random): State {
 export function randomFile(random: Random): Form {
   const names = ["app", "files", "slow", "constructor", "7"].filter(() => random.below(3) > 0);
   const certificates = ["one", "two", "constructor", "/three.pem"].filter(() => random.below(3) > 0);
-  const cluster = () => ({ ...randomCluster(random), ...randomClusterTls(random, certificates) });
+  const clusters = names.map((name): [string, Form] => [name, randomCluster(random, certificates)]);
+  const speakHttp2 = clusters.some(([, { protocol = "http/1.1" }]) => protocol !== "http/1.1");
+  const settings = randomSettings(random);
+  const limits = { ...settings["limits"] as Form, ...speakHttp2 ? {} : maybe(random, "http2_connections", 0, 5) };
   return {
-    ...randomSettings(random),
+    ...settings,
+    limits,
     certificates: certificates.map((name) => randomCertificate(random, name)),
     listeners: randomListeners(random, certificates),
-    clusters: Object.fromEntries(names.map((name) => [name, cluster()])),
+    clusters: Object.fromEntries(clusters),
     routes: names.length === 0 ? [] : randomRoutes(random, names),
   };
 }
@@ -84,7 +88,7 @@ function randomListenerTls(random: Random, certificates: string[]): Form {
 
 function randomClusterTls(random: Random, certificates: string[]): Form {
   const tls = { ...maybe(random, "certificate", ...certificates), ...maybe(random, "server_name", "a.example") };
-  return maybe<unknown>(random, "tls", tls, {}, "off", { verify: false });
+  return maybe<unknown>(random, "tls", tls, {}, "off", { verify: false }, { min_version: "1.3" });
 }
 
 function randomListeners(random: Random, certificates: string[]): Form {
@@ -99,17 +103,24 @@ function randomListeners(random: Random, certificates: string[]): Form {
   return listeners;
 }
 
-export function randomCluster(random: Random): Form {
+export function randomCluster(random: Random, certificates: string[] = []): Form {
   const addresses = ["10.0.0.1:80", "10.0.0.2:80", "host.name:80", "unix:/run/app.sock"].sort(() =>
     random.below(3) - 1
   );
   const backends = addresses.slice(random.below(5)).map((address) => {
     return random.below(2) === 0 ? address : { address, ...maybe(random, "weight", 1, 2, 256) };
   });
+  const tls = randomClusterTls(random, certificates);
+  const http2 = (tls["tls"] ?? "off") === "off" ? "h2c" : "h2";
   return {
     backends,
-    ...maybe<unknown>(random, "tls", "off", { min_version: "1.3" }),
+    ...tls,
+    ...maybe(random, "protocol", "http/1.1", http2, http2),
     ...maybe(random, "balance", "random", "round_robin"),
+    ...maybe<Form>(random, "http2", { max_concurrent_streams: 7 }, {
+      max_concurrent_streams: 200,
+      ping_interval: "2s",
+    }),
     ...maybe<Form>(random, "pool", { idle: 0 }, { connections: 5, idle_timeout: "90s" }),
     ...maybe<Form>(random, "timeouts", { connect: "5s" }, { response: "60s" }, { connect: "7s", response: "5m" }, {}),
   };

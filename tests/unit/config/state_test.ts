@@ -104,10 +104,12 @@ Deno.test("loadState() gives the canonical form of everything", () => {
     clusters: {
       app: {
         backends: [{ address: "a.example:80", weight: 1 }, { address: "unix:/run/app.sock", weight: 256 }],
+        protocol: "http/1.1",
         balance: "random",
         pool: { connections: 0, idle: 0, idle_timeout: 90_000 },
         timeouts: { connect: 250, response: 1500 },
         tls: null,
+        http2: { max_concurrent_streams: 100, ping_interval: 10_000 },
       },
     },
     routes: [

@@ -52,6 +52,18 @@ const ABUSES: Abuse[] = [
     word: abi.ABUSE_PRIORITIES,
     bytes: (i) => f.frame(f.PRIORITY_UPDATE, 0, 0, [...f.u32(2 * i + 1), 0x69]),
   },
+  {
+    name: "PING that answers nothing",
+    word: abi.ABUSE_IGNORED_FRAMES,
+    bytes: () => f.frame(f.PING, f.ACK, 0, new Uint8Array(8)),
+  },
+  { name: "GOAWAY", word: abi.ABUSE_IGNORED_FRAMES, bytes: () => f.goaway(0) },
+  {
+    name: "resets of a stream that has ended",
+    word: abi.ABUSE_IGNORED_FRAMES,
+    before: f.concat(f.headers(1, REQUEST), f.rstStream(1)),
+    bytes: () => f.rstStream(1),
+  },
   { name: "unknown frames", word: abi.ABUSE_IGNORED_FRAMES, bytes: () => f.frame(99, 0, 0, [1]) },
   {
     name: "frames of a stream that was reset",
@@ -128,6 +140,32 @@ Deno.test("h2 abuse: refused streams", () => {
   for (let id = 1; id < 33; id += 2) driver.receive(f.headers(id, POST, f.END_HEADERS));
   for (let i = 0; i < 101; i++) driver.receive(f.headers(33 + 2 * i, POST, f.END_HEADERS));
   assertEquals(driver.events.at(-1), `connection error ENHANCE_YOUR_CALM abuse ${abi.ABUSE_REFUSED_STREAMS}`);
+});
+
+Deno.test("h2 abuse: windows that cut a body into small frames", () => {
+  for (const length of [abi.H2_SMALL_FRAME - 1, abi.H2_SMALL_FRAME]) {
+    begin("whole");
+    driver.setProfile(abi.ABUSE_SMALL_FRAMES, LIMIT);
+    driver.receive(f.concat(f.settings([4, length]), f.headers(1, REQUEST)));
+    driver.answer(1, "HTTP/1.1 200 OK\r\n\r\n");
+    for (let i = 0; i <= LIMIT; i++) {
+      assertEquals(driver.failed, false, `${i} frames of ${length}`);
+      driver.putData(1, length);
+      driver.receive(f.windowUpdate(1, length));
+    }
+    driver.setProfile(abi.ABUSE_SMALL_FRAMES, 1000);
+    const isSmall = length < abi.H2_SMALL_FRAME;
+    assertEquals(driver.failed, isSmall);
+    if (isSmall) {
+      assertEquals(driver.events.at(-1), `connection error ENHANCE_YOUR_CALM abuse ${abi.ABUSE_SMALL_FRAMES}`);
+    }
+  }
+});
+
+asServer("abuse: a block that says many times what it may", (peer) => {
+  const entry = [0x40, 1, 0x61, 127, ...[(4000 - 127) & 127 | 128, (4000 - 127) >> 7], ...new Array(4000).fill(0x62)];
+  peer.receive(f.frame(f.HEADERS, 5, 1, [...f.block(REQUEST), ...entry, ...new Array(200).fill(0xbe)]));
+  peer.expect([`connection error ENHANCE_YOUR_CALM abuse ${abi.ABUSE_HEADER_LIST}`], ["GOAWAY 1 ENHANCE_YOUR_CALM"]);
 });
 
 Deno.test("h2 abuse: DATA that is sent pays for WINDOW_UPDATE", () => {

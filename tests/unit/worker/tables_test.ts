@@ -6,6 +6,7 @@ import type { ClusterState, RouteState, State } from "../../../src/ts/config/sta
 import type { UpstreamContext } from "../../../src/ts/cluster/upstream.ts";
 import { EventLoop } from "../../../src/ts/loop/event_loop.ts";
 import { Buffers } from "../../../src/ts/net/buffers.ts";
+import { Counters } from "../../../src/ts/observe/counters.ts";
 import { ChangeRefused, isTrusted, liveSettings, Tables } from "../../../src/ts/worker/tables.ts";
 import { explain } from "../../../src/ts/worker/explain.ts";
 import type { WorkerChange } from "../../../src/ts/worker/protocol.ts";
@@ -24,8 +25,15 @@ function upstreams(): UpstreamContext {
     addressAt: 32768,
     memory,
     recordAt: () => 0,
+    core: {} as UpstreamContext["core"], // of HTTP/2, which nothing here speaks
+    http2: {} as UpstreamContext["http2"],
+    counters: new Counters(),
+    timeouts: { writeMs: 1000 },
     idleObjects: [],
+    idleHttp2Clients: [],
+    idleHttp2Streams: [],
     upstreamsActive: 0,
+    streamsActive: 0,
     upstreamsMax: 8,
   };
 }

@@ -1,13 +1,22 @@
-// What all HTTP/2 connections of a worker share: the records of the codec, which are as many as there may be connections, the
-// objects that are not in use, and how many streams there are.
+// What all HTTP/2 connections of a worker share, those of clients and those to backends: the records of the codec, which are
+// as many as there may be connections, and how many streams there are.
 
 import type { Core } from "../../wasm/core.ts";
-import type { Http2Session } from "./http2_session.ts";
-import type { Http2Stream } from "./http2_stream.ts";
+import type { EventLoop } from "../loop/event_loop.ts";
+import type { Buffers } from "../net/buffers.ts";
+import type { Counters } from "../observe/counters.ts";
+
+export interface Http2Context {
+  loop: EventLoop;
+  core: Core;
+  buffers: Buffers;
+  counters: Counters;
+  http2: Http2Pool;
+  /** How long a peer may take nothing of what waits for it. */
+  timeouts: { writeMs: number };
+}
 
 export class Http2Pool {
-  readonly idleSessions: Http2Session[] = [];
-  readonly idleStreams: Http2Stream[] = [];
   streamsActive = 0;
   readonly #free: Int32Array;
   #freeCount: number;
@@ -25,6 +34,11 @@ export class Http2Pool {
   /** Whether another connection may speak HTTP/2. */
   get hasRecord(): boolean {
     return this.#freeCount > 0;
+  }
+
+  /** Whether another stream may begin. */
+  get hasRoom(): boolean {
+    return this.streamsActive < this.streamsMax;
   }
 
   /** Address of a record of the codec, or 0. */

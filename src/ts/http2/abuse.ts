@@ -15,8 +15,10 @@ const COUNTERS = new Map<number, number>([
   [abi.ABUSE_CONTINUATIONS, Counters.index("h2.abuse.continuation")],
   [abi.ABUSE_REFUSED_STREAMS, Counters.index("h2.abuse.refused_streams")],
   [abi.ABUSE_IGNORED_FRAMES, Counters.index("h2.abuse.ignored_frames")],
+  [abi.ABUSE_SMALL_FRAMES, Counters.index("h2.abuse.small_frames")],
   [abi.ABUSE_HEADER_BLOCK, Counters.index("h2.abuse.header_block")],
   [abi.ABUSE_SETTINGS_SIZE, Counters.index("h2.abuse.settings_size")],
+  [abi.ABUSE_HEADER_LIST, Counters.index("h2.abuse.header_list")],
 ]);
 
 /** Index of the counter for an ABUSE_ number. */

@@ -2,7 +2,7 @@
 
 import { Buffers } from "../../../src/ts/net/buffers.ts";
 import { type Connection, WOULD_BLOCK } from "../../../src/ts/net/connection.ts";
-import { BLOCKED, DRAINED, FAILED, Http2Output } from "../../../src/ts/proxy/http2_output.ts";
+import { BLOCKED, DRAINED, FAILED, Http2Output } from "../../../src/ts/http2/output.ts";
 import { assertEquals } from "../../support/assert.ts";
 import { createRandom } from "../../support/random.ts";
 

@@ -1,7 +1,7 @@
 // Whose turn it is among the streams of a connection that wait to send.
 
-import type { Http2Stream } from "../../../src/ts/proxy/http2_stream.ts";
-import { Http2Turns } from "../../../src/ts/proxy/http2_turns.ts";
+import type { Http2Stream } from "../../../src/ts/http2/stream.ts";
+import { Http2Turns } from "../../../src/ts/http2/turns.ts";
 import { assertEquals } from "../../support/assert.ts";
 
 function makeStream(name: string, priority: number): Http2Stream {

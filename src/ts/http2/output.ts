@@ -29,6 +29,8 @@ export class Http2Output {
   #count = 0;
   /** Bytes of the first that have been sent. */
   #sent = 0;
+  /** The last flush() has sent something. */
+  hasMoved = false;
 
   constructor(core: Core, buffers: Buffers) {
     this.#core = core;
@@ -85,11 +87,13 @@ export class Http2Output {
 
   /** Sends what the socket takes. */
   flush(connection: Connection): number {
+    this.hasMoved = false;
     while (this.#count > 0) {
       const first = this.#first;
       const left = this.#lengths[first]! - this.#sent;
       const n = left === 0 ? 0 : connection.send(this.#at[first]! + this.#buffers.bytesOffset + this.#sent, left);
       if (n < 0 && n !== WOULD_BLOCK) return FAILED;
+      if (n > 0) this.hasMoved = true;
       if (n < left) {
         if (n > 0) this.#sent += n;
         connection.noteFull();

@@ -2,7 +2,7 @@
 // urgency in turn, where one that is not incremental has a few turns at once, since half of it is of no use to the client.
 // It never has all of them: what never ends must not keep the others from coming.
 
-import type { Http2Stream } from "./http2_stream.ts";
+import type { Http2Stream } from "./stream.ts";
 
 const URGENCIES = 8;
 const URGENCY = 7;
