@@ -14,6 +14,7 @@ import {
 } from "./framing";
 import { keptIn, useTable } from "./kept";
 import { errorPosition, HTTP_1_0, HTTP_1_1, statusCode } from "./llhttp";
+import { reasonOf } from "./reasons";
 import { NO_CONTENT, putField } from "./request";
 import { dropFields, putAccept } from "./websocket";
 
@@ -22,7 +23,6 @@ const CHUNKED_FIELD = intern("Transfer-Encoding: chunked\r\n");
 const CLOSE_FIELD = intern("Connection: close\r\n");
 const KEEP_ALIVE_FIELD = intern("Connection: keep-alive\r\n");
 const UPGRADE_FIELD = intern("Connection: Upgrade\r\n");
-const SWITCHING_PROTOCOLS = intern("Switching Protocols");
 
 /** "HTTP/1.1 200" */
 const STATUS_LINE_BYTES: usize = 12;
@@ -162,6 +162,12 @@ function isKnownPassed(header: Header, how: u32, withoutLength: bool, transportL
 @inline
 export function responseStatus(): u32 { return status; }
 
+/** RFC 9113 §8.3.2: HTTP/2 carries none. */
+function putReason(to: usize): usize {
+  const reason = reasonOf(status);
+  return reason ? putText(to, reason) : to;
+}
+
 /**
  * Writes the head for the client, as the W_ bits say, to the head scratch; returns its length. `transportAt`: a whole
  * Strict-Transport-Security field that takes the place of the backend's (clients read the first alone), or none.
@@ -170,7 +176,7 @@ export function writeResponseHead(record: Record, how: u32, transportAt: u32, tr
   let to = putText(headScratchAt, STATUS_LINE);
   to = putByte(putDecimal(to, status), 0x20);
   const switches = status == 101 && (flags & F_HTTP_2) != 0;
-  to = putCrlf(switches ? putText(to, SWITCHING_PROTOCOLS) : put(to, record.targetAt, record.targetLength));
+  to = putCrlf(flags & F_HTTP_2 ? putReason(to) : put(to, record.targetAt, record.targetLength));
   const withoutLength = isWithoutLength(how);
   const count = record.headerCount;
   for (let i: u32 = 0; i < count; i++) {

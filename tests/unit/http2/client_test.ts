@@ -109,7 +109,7 @@ asClient("§8.1 an answer goes on in HTTP/1", (peer) => {
   const length = codec.writeResponseHead(peer.streams.get(1)!, abi.W_CHUNKED, 0, 0);
   assertEquals(
     toText(u8.subarray(codec.headScratchAt(), codec.headScratchAt() + length)),
-    "HTTP/1.1 200 \r\ncontent-type: a/b\r\nset-cookie: a=1\r\nset-cookie: b=2\r\nTransfer-Encoding: chunked\r\n\r\n",
+    "HTTP/1.1 200 OK\r\ncontent-type: a/b\r\nset-cookie: a=1\r\nset-cookie: b=2\r\nTransfer-Encoding: chunked\r\n\r\n",
   );
 });
 
