@@ -141,7 +141,7 @@ const POOL = object({
   idle: key(count(0, COUNT_MAX), {
     about: "How many connections a worker keeps open that carry nothing. 0 closes each one after its request.",
     unit: "connections for each worker",
-    default: 128,
+    default: 512,
     example: 16,
   }),
   idle_timeout: key(duration(1, 24 * HOUR_MS), {

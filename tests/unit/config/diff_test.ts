@@ -226,7 +226,7 @@ Deno.test("describeDifference() tells objects and fields", () => {
     ],
     ["~ listener web", "backlog: 4096 → 10"],
     ["+ listener web6", "address: ∅ → [::]:80"],
-    ["~ cluster app", "balance: round_robin → random", "pool.idle: 128 → 1"],
+    ["~ cluster app", "balance: round_robin → random", "pool.idle: 512 → 1"],
     ["- backend app/b:1"],
     ["~ backend app/c:1", "weight: 2 → 1"],
     ["+ backend app/d:1"],
