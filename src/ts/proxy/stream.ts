@@ -14,15 +14,15 @@ import { type Cluster, NO_CONNECTION } from "../cluster/cluster.ts";
 import type { Http2Upstream } from "../cluster/http2_upstream.ts";
 import type { Upstream, UpstreamOwner } from "../cluster/upstream.ts";
 import { NOT_IN_TIME } from "../net/connection.ts";
-import { hostEnd } from "../net/tls_certificates.ts";
 import { Counters } from "../observe/counters.ts";
 import * as answers from "./answers.ts";
 import type { ProxyContext } from "./context.ts";
 import type { Downstream } from "./downstream.ts";
+import { PERMANENT_REDIRECT, refusalBodyLength, sendRedirect, sendRefusal } from "./own_answers.ts";
 import * as pumping from "./pump.ts";
 import { pump, takeBody } from "./pump.ts";
 import { HEAD_LOST, readHead } from "./response_head.ts";
-import type { SecureSession } from "./secure_session.ts";
+import { coversHost, findRoute } from "./request_routing.ts";
 import { beginTunnel, pumpTunnel } from "./tunnel.ts";
 
 const REQUESTS = Counters.index("requests");
@@ -33,7 +33,6 @@ const ABORTED = Counters.index("client.aborted");
 const TRUNCATED = Counters.index("backend.truncated");
 const TUNNELS = Counters.index("tunnels");
 const BYTES_TO_CLIENT = Counters.index("bytes.to_client");
-const REDIRECTED = Counters.index("requests.redirected");
 const BYTES_FROM_CLIENT = Counters.index("bytes.from_client");
 
 /** Connections tried for one request, the first included. */
@@ -42,7 +41,6 @@ const TRIES_MAX = 3;
 const CROWDED_MAX = 8;
 /** What the log says when the client went away (nginx's number). */
 const CLIENT_CLOSED = 499;
-const PERMANENT_REDIRECT = 308;
 
 export class Stream implements UpstreamOwner {
   session: Downstream | null = null;
@@ -122,11 +120,11 @@ export class Stream implements UpstreamOwner {
     session.beginBody(headEnd, bodyMode, context.core.codec.requestContentLength(), context.bodyBytesMax);
     const max = context.bodyBytesMax;
     if (max !== 0 && session.bodyRemaining > max) return this.refuse(answers.BODY_TOO_LARGE);
-    if (session.listener.redirectPort !== 0) return this.#redirect(session, session.listener.redirectPort);
-    const route = this.#route(session);
+    if (session.listener.redirectPort !== 0) return this.#redirect(session);
+    const route = findRoute(context, session);
     // before it is told whether there is a route
     const allowsAny = route >= 0 && context.allowsMisdirected[route]!;
-    if (session.secure !== null && !allowsAny && !this.#isCovered(session.secure)) {
+    if (session.secure !== null && !allowsAny && !coversHost(context, session.secure)) {
       return this.refuse(answers.MISDIRECTED);
     }
     if (route < 0) return this.refuse(answers.NO_ROUTE);
@@ -151,28 +149,6 @@ export class Stream implements UpstreamOwner {
   #beginLog(log: NonNullable<ProxyContext["accessLog"]>, parsed: boolean): void {
     log.begin(this.session!.slot, this.session!.record, parsed);
     this.#logged = true;
-  }
-
-  #route(session: Downstream): number {
-    const { router, fields, core } = this.context;
-    const r = core.result;
-    fields.record = session.record;
-    return router.lookup(
-      core.u8,
-      r[abi.R_HOST_AT]!,
-      r[abi.R_HOST_LENGTH]!,
-      r[abi.R_PATH_AT]!,
-      r[abi.R_PATH_LENGTH]!,
-      r[abi.R_METHOD_AT]!,
-      r[abi.R_METHOD_LENGTH]!,
-      fields,
-    );
-  }
-
-  /** RFC 9110 §15.5.20: whether the certificate that the client was shown is for the host that it asks for. */
-  #isCovered({ certificates }: SecureSession): boolean {
-    const { result: r, u8 } = this.context.core;
-    return certificates !== null && certificates.covers(u8, r[abi.R_HOST_AT]!, r[abi.R_HOST_LENGTH]!);
   }
 
   /** Writes the head anew in front of what has come of the body. 0 or a refusal. */
@@ -589,7 +565,8 @@ export class Stream implements UpstreamOwner {
     this.context.answers.count(refusal);
     this.#refusal = refusal;
     this.#status = this.context.answers.status(refusal);
-    const sent = !interimPending && this.#sendAnswer(session, refusal);
+    const sent = !interimPending && sendRefusal(this.context, session, refusal, this.#flags, this.#closes);
+    if (sent) this.#headBytes = session.sent - refusalBodyLength(this.context, refusal, this.#flags);
     this.#end(session, this.#closes || !sent);
   }
 
@@ -601,41 +578,14 @@ export class Stream implements UpstreamOwner {
   }
 
   /** RFC 9110 §15.4.9: the same request, by https. */
-  #redirect(session: Downstream, port: number): void {
-    const { core, loop, clock, answers: texts, counters } = this.context;
-    const r = core.result;
-    const at = r[abi.R_HOST_AT]!;
-    const length = hostEnd(core.u8, at, at + r[abi.R_HOST_LENGTH]!) - at;
+  #redirect(session: Downstream): void {
     if (this.#flags & abi.F_CONNECT) return this.#refuseConnect();
-    if (length === 0) return this.refuse(abi.BAD_REQUEST);
+    if (this.context.core.result[abi.R_HOST_LENGTH] === 0) return this.refuse(abi.BAD_REQUEST);
     if (!session.bodyDone) this.#closes = true;
-    counters.add(REDIRECTED, 1);
     this.#status = PERMANENT_REDIRECT;
-    clock.refresh(loop.nowMs);
-    const to = core.codec.headScratchAt();
-    const target = { at: r[abi.R_TARGET_AT]!, length: r[abi.R_TARGET_LENGTH]! };
-    const isOld = (this.#flags & abi.F_KEEP_ALIVE_1_0) !== 0;
-    const closes = this.#closes && !session.isShared;
-    const written = texts.writeRedirect(to, { at, length }, port, target, closes, isOld);
-    const sent = session.sendAnswer(to, written, written, PERMANENT_REDIRECT);
+    const sent = sendRedirect(this.context, session, this.#flags, this.#closes);
     this.#headBytes = session.sent;
     this.#end(session, this.#closes || !sent);
-  }
-
-  #sendAnswer(session: Downstream, refusal: number): boolean {
-    const { core, loop, clock, answers } = this.context;
-    clock.refresh(loop.nowMs);
-    const to = core.codec.headScratchAt();
-    const toHead = (this.#flags & abi.F_HEAD) !== 0;
-    const isOld = (this.#flags & abi.F_KEEP_ALIVE_1_0) !== 0;
-    // what did not come by TLS has no say in how it is to come (RFC 6797 §7.2)
-    const fields = session.secure === null ? null : session.listener.transportSecurity;
-    const closes = this.#closes && !session.isShared;
-    const length = answers.write(to, refusal, fields, closes, isOld, toHead);
-    const bodyLength = toHead ? 0 : answers.bodyLength(refusal);
-    const sent = session.sendAnswer(to, length - bodyLength, length, answers.status(refusal));
-    this.#headBytes = session.sent - bodyLength;
-    return sent;
   }
 
   /** The answer has begun and cannot be completed. */
