@@ -3,7 +3,7 @@
 
 import { ABUSE_HEADER_LIST, H2_COMPRESSION_ERROR } from "../abi";
 import {
-  beginSmallEncoderTable, beginSmallTable, DECODED, decodeBlock, decodeInto, DynamicTable, LIST_FAR_TOO_LARGE, LIST_TOO_LARGE,
+  beginSmallEncoderTable, beginSmallTable, decodeBlock, decodeInto, DynamicTable, LIST_FAR_TOO_LARGE, LIST_TOO_LARGE,
   listCount, listEnd, lookupBytes, ringsBytes, SIZE_AT_FIRST, tableBytes,
 } from "../hpack/mod";
 import {

@@ -40,6 +40,8 @@ export class Http2Client implements Disposable {
   #block: Uint8Array[] = [];
 
   private constructor(readonly peer: Peer) {
+    // each write that is under way has an end to wait for
+    peer.socket.setMaxListeners(0);
     peer.onChange = () => this.#take();
   }
 

@@ -237,7 +237,11 @@ async function stopNow(
 ): Promise<void> {
   for (const pause of [100, STOP_MS]) {
     if (ended()) return;
-    child.kill("SIGTERM");
+    try {
+      child.kill("SIGTERM");
+    } catch {
+      return; // it has ended just now
+    }
     let timer: ReturnType<typeof setTimeout> | undefined;
     const waited = new Promise((resolve) => timer = setTimeout(resolve, pause));
     await Promise.race([end, waited]);

@@ -125,7 +125,9 @@ export const TIMEOUTS = key(
       example: "15s",
     }),
     write: key(duration(1, DAY_MS), {
-      about: "How long a client may take nothing of an answer that waits for it; then its connection is closed.",
+      about:
+        "How long a client may take nothing of an answer that waits for it; then its connection is closed. In HTTP/2, " +
+        "where it may open its window by a byte now and then, less than 1 KiB is nothing, and only that request ends.",
       default: "60s",
       example: "30s",
     }),

@@ -136,7 +136,7 @@ asClient("RFC 6455 §4.2.2 a WebSocket that is refused is answered like any requ
   const r = peer.core.result;
   assertEquals([r[abi.R_STATUS], r[abi.R_BODY_MODE]], [403, abi.BODY_LENGTH]);
   assertEquals(r[abi.R_FLAGS]! & abi.F_UPGRADE, 0);
-  assertEquals(written(peer, 1, 0), "HTTP/1.1 403 \r\ncontent-length: 2\r\n\r\n");
+  assertEquals(written(peer, 1, 0), "HTTP/1.1 403 Forbidden\r\ncontent-length: 2\r\n\r\n");
   peer.receive(f.data(1, 2, f.END_STREAM));
   peer.expect(["response 1 403", "data 1 2 end"]);
 }, TAKES_WEBSOCKETS);
