@@ -344,6 +344,8 @@ export function restoreRequest(record: Record, buffer: u32): void {
   hostAt = kept.hostAt;
   hostLength = kept.hostLength;
   saysNoContent = kept.saysNoContent;
+  fillResult(record);
+  if (flags & F_HTTP_2) setResult(R_HEAD_END, record.headAt);
 }
 
 /** The proxy itself says which certificate the client has shown: nobody else's word passes. */

@@ -216,22 +216,6 @@ export class Http2Upstream extends Http2Stream {
     this.rewind();
   }
 
-  /** A head of HTTP/1, `length` bytes, will be written over the one that was received. */
-  makeRoomInFront(length: number): void {
-    const end = this.bufferStart + Math.min(length, this.buffers.capacity);
-    this.inAt =
-      this.inEnd =
-      this.outAt =
-      this.outEnd =
-        end;
-  }
-
-  /** The same, with what has come of the body behind it. */
-  gatherBehind(length: number): void {
-    this.makeRoomInFront(length);
-    this.gather();
-  }
-
   // ---- what goes wrong ----
 
   onReset(code: number): void {

@@ -24,10 +24,9 @@ const SETTINGS_MS = 10_000;
 const TICK_MS = 1_000;
 /** Reads before others have their turn. */
 const ROUNDS_MAX = 8;
-/** What one connection may cause before others have their turn; a request for which a connection is made, or cut, costs most. */
+/** What one connection may cause before others have their turn; a stream that is cut costs more than one that begins. */
 const WORK_A_TURN = 32;
 export const WORK_REQUEST = 1;
-export const WORK_CONNECT = 8;
 const WORK_CUT = 4;
 const LAST_STREAM_MAX = 0x7fffffff;
 

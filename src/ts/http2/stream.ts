@@ -180,8 +180,24 @@ export abstract class Http2Stream extends Connection {
     return 0;
   }
 
+  /** A head of HTTP/1, `length` bytes, will be written over the one that was received. */
+  makeRoomInFront(length: number): void {
+    const end = this.bufferStart + Math.min(length, this.buffers.capacity);
+    this.inAt =
+      this.inEnd =
+      this.outAt =
+      this.outEnd =
+        end;
+  }
+
+  /** The same, with what has come of the body behind it. */
+  gatherBehind(length: number): void {
+    this.makeRoomInFront(length);
+    if (!this.bodyDone) this.#gather();
+  }
+
   /** Moves what has been stored behind inEnd, as far as whole buffers fit there. */
-  protected gather(): void {
+  #gather(): void {
     const { codec, i32 } = this.http2.core;
     while (this.#first !== 0) {
       const buffer = this.#first;

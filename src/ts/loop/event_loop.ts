@@ -28,6 +28,8 @@ export const SCRATCH_TEXT_AT = SCRATCH_ADDRESS_AT + 192;
 export class EventLoop {
   /** Milliseconds since some point in the past, read once a turn. */
   nowMs: number;
+  /** Counts the turns, to tell one from the next. */
+  turn = 0;
   readonly system: libc.System;
   readonly timers: TimerWheel;
   readonly #epoll: number;
@@ -135,6 +137,7 @@ export class EventLoop {
       const timeoutMs = this.#againCount > 0 ? 0 : this.timers.sleepMs(this.nowMs);
       const count = this.system.epollWait(this.#epoll, this.#eventsAt, EVENTS_MAX, timeoutMs);
       this.nowMs = this.system.monotonicMs();
+      this.turn = (this.turn + 1) | 0;
       if (count > 0) this.#dispatch(count);
       else if (count < 0 && count !== -libc.EINTR) throw new Error(`epoll_wait failed: errno ${-count}`);
       if (this.#againCount > 0) this.#callWaiting();

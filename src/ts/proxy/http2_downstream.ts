@@ -9,11 +9,12 @@ import { Counters } from "../observe/counters.ts";
 import type { ProxyContext } from "./context.ts";
 import type { Downstream } from "./downstream.ts";
 import type { Http2Session } from "./http2_session.ts";
-import { DONE } from "./pump.ts";
+import { DONE, takeBody } from "./pump.ts";
 import type { SecureSession } from "./secure_session.ts";
 import { Stream } from "./stream.ts";
 
 const STALLED = Counters.index("h2.streams.stalled");
+const ABORTED = Counters.index("client.aborted");
 /** What a client has to take of an answer in timeouts.write: a window that opens by a byte now and then holds nothing up. */
 const STALL_BYTES = 1024;
 
@@ -28,6 +29,8 @@ export class Http2Downstream extends Http2Stream implements Downstream {
   #isTimed = false;
   #timedSent = 0;
   #timedAll = 0;
+  /** HEAD_DONE or a refusal, as long as the exchange has not begun; then 0. */
+  #begins = 0;
   /** What RST_STREAM says if it ends early. */
   #resetCode = abi.H2_CANCEL;
 
@@ -41,8 +44,12 @@ export class Http2Downstream extends Http2Stream implements Downstream {
 
   // ---- beginning ----
 
-  /** Takes a request whose head has been decoded into `buffer`; `ends`: no body follows. */
-  start(session: Http2Session, slot: number, buffer: number, ends: boolean): void {
+  /**
+   * Takes a request whose head has been decoded into `buffer`, to `code`; `ends`: no body follows. The exchange begins when
+   * everything that came with it has been looked at: a request that is reset at once makes no work for anybody, and a body
+   * that came at once goes on with its head.
+   */
+  start(session: Http2Session, slot: number, buffer: number, ends: boolean, code: number): void {
     const { context } = this;
     this.begin(session, slot);
     context.http2.streamsActive++;
@@ -53,7 +60,27 @@ export class Http2Downstream extends Http2Stream implements Downstream {
     this.#isLate = this.#isTimed = false;
     this.#resetCode = abi.H2_CANCEL;
     this.useBuffer(buffer);
-    this.stream = context.idleStreams.pop() ?? new Stream(context);
+    this.#begins = code;
+    if (code === abi.HEAD_DONE) {
+      context.core.codec.keepRequest(this.record, buffer);
+      this.priority = context.core.result[abi.R_PRIORITY]!;
+    }
+    this.wake();
+  }
+
+  #beginExchange(): void {
+    const { context } = this;
+    if (!this.#session.mayBegin()) return this.wake();
+    const code = this.#begins;
+    this.#begins = 0;
+    const stream = this.stream = context.idleStreams.pop() ?? new Stream(context);
+    if (code !== abi.HEAD_DONE) {
+      this.bodyDone = this.hasEnd;
+      return stream.beginRefused(this, code);
+    }
+    context.core.codec.restoreRequest(this.record, this.buffer);
+    stream.begin(this);
+    if (stream.upstream?.connecting) this.#session.noteConnecting();
   }
 
   protected takeBuffer(): number {
@@ -61,7 +88,8 @@ export class Http2Downstream extends Http2Stream implements Downstream {
   }
 
   onEvents(): void {
-    this.stream?.onSessionEvents();
+    if (this.#begins !== 0) this.#beginExchange();
+    else this.stream?.onSessionEvents();
   }
 
   onTimeout(): void {
@@ -83,7 +111,8 @@ export class Http2Downstream extends Http2Stream implements Downstream {
 
   onReset(_code: number): void {
     this.broken = this.readable = true;
-    if (this.#isLate) this.close();
+    if (this.#begins !== 0) this.context.counters.add(ABORTED, 1);
+    if (this.#isLate || this.#begins !== 0) this.close();
     else this.stream?.onSessionEvents();
   }
 
@@ -120,16 +149,16 @@ export class Http2Downstream extends Http2Stream implements Downstream {
   }
 
   placeRequestHead(length: number): number {
-    const end = this.bufferStart + Math.min(length, this.buffers.capacity);
-    this.context.core.codec.placeHead(end, length);
     this.reframed = !this.hasLength && !this.bodyDone;
-    this.outAt = end - length;
-    this.inAt = this.inEnd = this.outEnd = end;
+    this.gatherBehind(length);
+    const taken = takeBody(this.context, this);
+    if (taken !== DONE) return taken;
+    this.context.core.codec.placeHead(this.outAt, length);
+    this.outAt -= length;
     return DONE;
   }
 
   keepRequestHead(): void {
-    this.context.core.codec.keepRequest(this.record, this.buffer);
     this.rewind();
   }
 

@@ -4,7 +4,7 @@
 import * as abi from "../../../assembly/abi.ts";
 import type { Upstream } from "../cluster/upstream.ts";
 import { abuseCounter } from "../http2/abuse.ts";
-import { Http2Connection, LINGER, OPEN, WORK_CONNECT, WORK_REQUEST } from "../http2/connection.ts";
+import { Http2Connection, LINGER, OPEN, WORK_REQUEST } from "../http2/connection.ts";
 import type { Listener } from "../net/listener.ts";
 import { Counters } from "../observe/counters.ts";
 import type { ProxyContext } from "./context.ts";
@@ -12,6 +12,8 @@ import { Http2Downstream } from "./http2_downstream.ts";
 import type { SecureSession } from "./secure_session.ts";
 import type { Session } from "./session.ts";
 
+/** Of connections to backends. */
+const CONNECTS_A_TURN = 4;
 /** What fields of HTTP/1 may be longer as a header block, besides their length. */
 const LINES_ROOM = 512;
 
@@ -30,6 +32,9 @@ export class Http2Session extends Http2Connection {
   listener!: Listener;
   secure: SecureSession | null = null;
   protected readonly counts = COUNTS;
+  /** Connections to backends that were begun for its streams, in which turn. */
+  #connects = 0;
+  #connectsTurn = 0;
 
   constructor(private readonly context: ProxyContext) {
     super(context);
@@ -98,16 +103,22 @@ export class Http2Session extends Http2Connection {
   #beginStream(slot: number, buffer: number, ends: boolean, code: number): void {
     const { context } = this;
     const stream = context.idleHttp2Streams.pop() ?? new Http2Downstream(context);
-    stream.start(this, slot, buffer, ends);
+    stream.start(this, slot, buffer, ends, code);
     context.counters.add(STREAMS, 1);
-    if (code !== abi.HEAD_DONE) {
-      stream.bodyDone = ends;
-      return stream.stream!.beginRefused(stream, code);
-    }
-    stream.priority = context.core.result[abi.R_PRIORITY]!;
     this.work += WORK_REQUEST;
-    stream.stream!.begin(stream);
-    if (stream.stream?.upstream?.connecting) this.work += WORK_CONNECT;
+  }
+
+  /** Whether another exchange may begin in this turn of the loop: those for which connections are made hold it up. */
+  mayBegin(): boolean {
+    if (this.#connectsTurn !== this.loop.turn) {
+      this.#connectsTurn = this.loop.turn;
+      this.#connects = 0;
+    }
+    return this.#connects < CONNECTS_A_TURN;
+  }
+
+  noteConnecting(): void {
+    this.#connects++;
   }
 
   #refuseStream(): boolean {

@@ -38,24 +38,33 @@ const GATHER_BYTES_MIN = 65536;
 /** Reads for one connection before the others have their turn. */
 const ROUNDS_MAX = 16;
 
+/** The sink of the pump that runs holds its writes back. */
+let isGathering = false;
+
 /** Writes and reads until the body is done or something has to be waited for. */
 export function pump(context: ProxyContext, from: Connection, to: Connection): number {
-  if (!gathers(from, to)) return move(context, from, to);
-  const { system } = context.loop;
-  system.holdWrites(to.fd, true);
   const result = move(context, from, to);
-  system.holdWrites(to.fd, false);
+  if (!isGathering) return result;
+  isGathering = false;
+  context.loop.system.holdWrites(to.fd, false);
   return result;
 }
 
-/** OpenSSL writes record by record: many of them leave together, in full segments, at less than the price of two. */
-function gathers(from: Connection, to: Connection): boolean {
-  return to.ssl !== null && to.fd >= 0 && from.bodyMode === abi.BODY_LENGTH && from.bodyRemaining >= GATHER_BYTES_MIN;
+/**
+ * OpenSSL writes record by record: many of them leave together, in full segments, at less than the price of two. There will be
+ * many if the source has just filled what it was read into.
+ */
+function gather(context: ProxyContext, from: Connection, to: Connection): void {
+  if (isGathering || to.ssl === null || to.fd < 0 || from.bodyDone || !from.readable) return;
+  if (from.bodyMode === abi.BODY_LENGTH && from.bodyRemaining < GATHER_BYTES_MIN) return;
+  isGathering = true;
+  context.loop.system.holdWrites(to.fd, true);
 }
 
 function move(context: ProxyContext, from: Connection, to: Connection): number {
   for (let round = 0; round < ROUNDS_MAX; round++) {
     if (from.outAt < from.outEnd) {
+      gather(context, from, to);
       const sent = flush(from, to);
       if (sent !== DONE) return sent;
     }
