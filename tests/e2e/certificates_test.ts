@@ -136,7 +136,14 @@ Deno.test(
       Deno.readTextFileSync(`${folder.path}/state.json`),
     );
     for (const pair of [first!, second!, third!]) assertNoKey(everywhere.join("\n"), pair);
-    assertEquals(Deno.statSync(`${folder.path}/state.json.keys`).mode! & 0o777, 0o600);
+    const keys = `${folder.path}/state.json.keys`;
+    const { mode, ino } = Deno.statSync(keys);
+    assertEquals(mode! & 0o777, 0o600);
+    await program.done("cluster", "add", "more", "--backend", "127.0.0.1:9");
+    assertEquals(Deno.statSync(keys).ino, ino, "keys that stay are not written again");
+    Deno.removeSync(keys);
+    await program.done("cluster", "remove", "more");
+    assertEquals(Deno.statSync(keys).mode! & 0o777, 0o600, "unless somebody has removed them");
     await program.done("certificate", "remove", "a");
     assertEquals(await shown(address, "a.test"), UNRECOGNIZED_NAME);
     folder.make("third", { names: ["b.test"] });

@@ -206,7 +206,7 @@ Deno.test("explain tells which rule answers and why others do not", async () => 
   ]);
   assertMatch(
     text,
-    /^listener +web\nroute +a\.test \/api\/\*\ncluster +app \(round_robin\)\nwould ask +127\.0\.0\.1:9\n/,
+    /^listener +web\nroute +a\.test \/api\/\*\ncluster +app \(round_robin\)\nprotocol +HTTP\/1\.1 \(http\/1\.1\)\nwould ask +127\.0\.0\.1:9\n/,
   );
   assertMatch(text, /\nalso considered\n {2}a\.test \/\* GET: method POST is not GET\n/);
   assertMatch(text, /\nBACKEND +WEIGHT +STANDING +REQUESTS +CONNECTIONS\n127\.0\.0\.1:9 +1 +up +0 +0 +<-\n/);
@@ -214,7 +214,40 @@ Deno.test("explain tells which rule answers and why others do not", async () => 
   assertMatch(text, /\n {2}- x-forwarded-for\n/);
   assertMatch(text, /\ntimeouts\n.*idle 75s/);
   assertMatch(await kakehi(proxy, ["explain", "http://b.test/"]), /\nroute +none: the answer is 404\n$/);
-  assertEquals((await json(proxy, ["explain", "a.test/x"]))["route"].cluster, "other");
+  const other = await json(proxy, ["explain", "a.test/x"]);
+  assertEquals(other["route"].cluster, "other");
+  assertEquals(other["cluster"], { name: "other", balance: "random", protocol: "http/1.1", tls: false });
+});
+
+Deno.test("the protocol of a cluster is an option, and shown by whatever shows clusters", async () => {
+  await using proxy = await startProxy(yaml(9));
+  assert(!(await kakehi(proxy, ["status"])).includes("clusters"), "nothing is said of what goes without saying");
+  const add = ["cluster", "add", "grpc", "--protocol", "h2c", "--backend", "127.0.0.1:9"];
+  assertMatch(await kakehi(proxy, [...add, "--plan"]), /^\+ cluster grpc\n.*\n {4}protocol: h2c\n/);
+  await kakehi(proxy, add);
+  assertEquals(await kakehi(proxy, ["cluster", "show", "grpc"]), "backends:\n  - 127.0.0.1:9\nprotocol: h2c\n");
+  assertMatch(await kakehi(proxy, ["cluster", "list"]), /^NAME +BACKENDS +PROTOCOL +BALANCE\napp .* http\/1\.1 .*\n/);
+  assertMatch(await kakehi(proxy, ["status"]), /\nasks clusters: 2 in http\/1\.1, 1 in h2c\n/);
+  await kakehi(proxy, ["route", "add", "--host", "g.test", "--cluster", "grpc"]);
+  const explained = () => kakehi(proxy, ["explain", "http://g.test/"]);
+  assertMatch(await explained(), /\ncluster +grpc \(round_robin\)\nprotocol +HTTP\/2 \(h2c\)\n/);
+
+  assertMatch(
+    await kakehi(proxy, ["cluster", "update", "grpc", "--protocol", "h2"], 1),
+    /expected "tls" beside "proto/,
+  );
+  await kakehi(proxy, ["cluster", "update", "grpc", "--protocol", "h2", "--tls-verify", "false"]);
+  assertMatch(await explained(), /\nprotocol +HTTP\/2 over TLS \(h2\)\n/);
+  await kakehi(proxy, ["cluster", "update", "grpc", "--http2-max-concurrent-streams", "7", "--default", "protocol"]);
+  assertMatch(await explained(), /\nprotocol +HTTP\/1\.1 over TLS \(http\/1\.1\)\n/);
+  assertMatch(
+    await kakehi(proxy, ["cluster", "add", "x", "--protocol", "h3"], 2),
+    /--protocol: expected one of http\/1/,
+  );
+  assertMatch(await kakehi(proxy, ["settings", "update", "--limits-http2-connections", "0", "--plan"]), /http2_connec/);
+  await kakehi(proxy, ["rollback"]);
+  const off = ["settings", "update", "--limits-http2-connections", "0"];
+  assertMatch(await kakehi(proxy, off, 1), /expected at least 1 with h2 to cluster grpc, got 0/);
 });
 
 Deno.test("workers, log, metrics, top and schema answer", async () => {

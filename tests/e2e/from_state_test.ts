@@ -46,7 +46,8 @@ Deno.test("start --from-state begins with the state file, and with the configura
         main.log,
         /WARN {2}there is no state file yet: starting with the configuration file {2}path=\S+\/state\n/,
       );
-      await run(main, "cluster", "add", "more", "--backend", "127.0.0.1:10");
+      const http2 = ["--protocol", "h2c", "--http2-ping-interval", "3s"];
+      await run(main, "cluster", "add", "more", "--backend", "127.0.0.1:10", ...http2);
       await run(main, "route", "add", "--host", "a.test", "--cluster", "more");
       await run(main, "workers", "set", "2");
       await stop(main);
@@ -59,6 +60,7 @@ Deno.test("start --from-state begins with the state file, and with the configura
       );
       assertEquals((await main.ask()).revision, 4);
       assertMatch(await run(main, "route", "list"), /a\.test.*more/);
+      assertMatch(await run(main, "cluster", "show", "more"), /\nprotocol: h2c\nhttp2:\n {2}ping_interval: 3s\n/);
       await main.logged(/slot=1 pid=/);
       // The file is what it was: reading it again comes back to it.
       main.signal("SIGHUP");

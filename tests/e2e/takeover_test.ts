@@ -7,6 +7,7 @@ import { assert, assertEquals, assertMatch } from "../support/assert.ts";
 import { Family, openFilesOf, zombiesOf } from "../support/family.ts";
 import { type Edit, otherVersion, wrapped, writeScript } from "../support/programs.ts";
 import { type CommandResult, eventually, type Proxy, runKakehi, startProxy } from "../support/proxy.ts";
+import { createRandom } from "../support/random.ts";
 import { serveEcho, Traffic } from "../support/traffic.ts";
 import { Client } from "../unit/control/client.ts";
 
@@ -353,6 +354,34 @@ Deno.test("a reload that is asked for during an upgrade is done by the new main"
     (number) => number === 2,
   );
   await scene.served();
+});
+
+/** So that main takes its time to write what it hands over. */
+const withRoutes = (count: number) => (backend: string) => {
+  const routes = Array.from({ length: count }, (_, i) => `{ host: h${i}.test, cluster: app }`);
+  return CONFIG(backend).replace("routes: [ ", `routes: [ ${routes.join(", ")}, `) +
+    'access_log: { path: "{folder}/access.log", format: common }\n';
+};
+
+Deno.test("a signal at any moment of an upgrade is acted upon once, by the old main or by the new one", async () => {
+  const upgrades = Number(Deno.env.get("KAKEHI_SIGNALS") ?? 3);
+  const seed = Number(Deno.env.get("KAKEHI_SEED") ?? 20_264);
+  const random = createRandom(seed);
+  await using scene = await Scene.set(withRoutes(5_000));
+  const { proxy } = scene;
+  const count = (pattern: RegExp) => [...proxy.log().matchAll(pattern)].length;
+  for (let upgrade = 1; upgrade <= upgrades; upgrade++) {
+    const upgrading = scene.ask({ verb: "upgrade" });
+    await eventually("leaving", () => count(/another program takes over/g), (number) => number === upgrade, 20_000);
+    // It leaves about now: its last look, and the exec, lie in this time.
+    await new Promise((resolve) => setTimeout(resolve, random.below(250)));
+    Deno.kill(proxy.pid, "SIGUSR1");
+    await upgrading;
+    const opened = () => count(/access log opened anew/g);
+    await eventually(`signal ${upgrade}, seed ${seed}`, opened, (number) => number === upgrade, 10_000);
+  }
+  await scene.served();
+  assertEquals(count(/access log opened anew/g), upgrades);
 });
 
 Deno.test("TERM at any moment of an upgrade stops the proxy, with exit code 0", async () => {

@@ -1,18 +1,20 @@
 // What main runs as when another program left its place to it, and what a program runs as that is asked beforehand whether
 // it could. Nobody types these.
 
+import type { Arrival } from "../control/arrival.ts";
 import { answerCheck } from "../control/candidate.ts";
 import { startDemoBackend } from "../control/demo.ts";
 import { handedFds, type Handover, readHandover } from "../control/handover.ts";
 import { selfCommand, setOwnPath } from "../control/self.ts";
 import { standBy } from "../control/guard.ts";
-import { type Arrival, serve } from "../control/serve.ts";
+import { serve } from "../control/serve.ts";
 import { comeBack } from "../control/upgrade.ts";
 import { WorkerProcess } from "../control/worker_process.ts";
 import { Log } from "../observe/log.ts";
 import { setInherited } from "../sys/exec.ts";
 import { readWhole } from "../sys/fds.ts";
 import { Poller } from "../sys/poll.ts";
+import { keptSignals } from "../sys/signals.ts";
 import { loadFile } from "./load.ts";
 import { EXIT_DONE } from "./output.ts";
 
@@ -37,7 +39,8 @@ async function resume(memfd: number, failure: string): Promise<number> {
   return await goOn({ handed, memfd, failure });
 }
 
-async function goOn(arrival: Arrival): Promise<number> {
+async function goOn(found: Omit<Arrival, "signals">): Promise<number> {
+  const arrival = { ...found, signals: keptSignals() };
   const { handed, failure } = arrival;
   const log = new Log();
   const poller = new Poller();

@@ -4,9 +4,11 @@
 // A listener takes the socket that has its name, or the one that is bound to its address. There is one socket for all workers,
 // and it is not ours alone: it is never turned away from, and what waits in it when we leave is for whoever comes next.
 
+import type { Log } from "../observe/log.ts";
 import { takeInherited } from "../sys/fds.ts";
 import { inspectListener, isSameAddress } from "../sys/listen.ts";
 import { ChangeRefused } from "./errors.ts";
+import type { Listeners } from "./listeners.ts";
 
 const FIRST_FD = 3;
 /** What sd_listen_fds(3) calls a descriptor to which nobody gave a name. */
@@ -91,4 +93,19 @@ function unclear(sockets: readonly ActivatedSocket[], address: string): string {
 /** `descriptor 3 ("web", 0.0.0.0:80)`. */
 export function describeActivated({ fd, name, address }: ActivatedSocket): string {
   return `descriptor ${fd} (${JSON.stringify(name)}${address && `, ${address}`})`;
+}
+
+/** At the first start: where we listen instead of where the configuration says, and what we have no use for. */
+export function sayActivated(listeners: Listeners, log: Log): void {
+  for (const { name, configured, address, activated } of listeners.all()) {
+    if (!activated) continue;
+    const instead = address === configured ? {} : { instead_of: configured };
+    const { fd: descriptor } = activated;
+    log.info("the socket is the service manager's", { listener: name, descriptor, address, ...instead });
+  }
+  for (const socket of listeners.closeUnused()) {
+    log.warn("no listener has the name or the address of a socket of the service manager: it is closed", {
+      socket: describeActivated(socket),
+    });
+  }
 }

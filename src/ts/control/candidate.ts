@@ -3,10 +3,19 @@
 //
 //   main ── {"check": true} and a memfd with the state ──▶ candidate ── {"ok": true, "version"} or {"ok": false, "reason"} ──▶ main
 
-import { closeFd, socketPair } from "../sys/fds.ts";
+import { closeFd } from "../sys/fds.ts";
 import { LineSocket } from "../sys/line_socket.ts";
 import { Poller } from "../sys/poll.ts";
-import { CHILD_FD, type Command, describeExit, openPidFd, reap, sendSignal, SIGKILL, spawn } from "../sys/process.ts";
+import {
+  CHILD_FD,
+  type Command,
+  describeExit,
+  openPidFd,
+  reap,
+  sendSignal,
+  SIGKILL,
+  spawnConnected,
+} from "../sys/process.ts";
 import { credentialsOf } from "./credentials_at_start.ts";
 import { type HandedState, readHandover, writeHandover } from "./handover.ts";
 import { selfCommand, workerEnvironment } from "./self.ts";
@@ -43,19 +52,10 @@ export async function checkCandidate(
 }
 
 async function askCandidate(poller: Poller, command: Command, memfd: number, limitMs: number): Promise<CheckAnswer> {
-  const [ours, theirs] = socketPair();
-  const channel = new LineSocket(ours, LINE_BYTES_MAX, LINE_BYTES_MAX);
+  const { pid, fd } = spawnConnected(command, workerEnvironment());
+  const channel = new LineSocket(fd, LINE_BYTES_MAX, LINE_BYTES_MAX);
   const { promise, resolve, reject } = Promise.withResolvers<CheckAnswer>();
   const ended = Promise.withResolvers<void>();
-  let pid: number;
-  try {
-    pid = spawn(command, workerEnvironment(), theirs);
-  } catch (error) {
-    channel.close();
-    throw error;
-  } finally {
-    closeFd(theirs);
-  }
   const pidFd = openPidFd(pid);
   const read = () => {
     try {
@@ -63,9 +63,9 @@ async function askCandidate(poller: Poller, command: Command, memfd: number, lim
     } catch (error) {
       reject(new Error(`${command.path} answers with something else than expected: ${(error as Error).message}`));
     }
-    poller.remove(ours);
+    poller.remove(fd);
   };
-  poller.add(ours, read);
+  poller.add(fd, read);
   poller.add(pidFd, () => {
     const status = reap(pid);
     if (status === undefined) return;
@@ -84,7 +84,7 @@ async function askCandidate(poller: Poller, command: Command, memfd: number, lim
     // With what it has started: it has a process group of its own.
     sendSignal(-pid, SIGKILL);
     await ended.promise;
-    poller.remove(ours);
+    poller.remove(fd);
     channel.close();
     closeFd(pidFd);
   }

@@ -4,10 +4,10 @@
 //
 //   main ── {"main": pid, "fds": […]} + descriptors ──▶ guard      new main ── {"done": true} ──▶ guard, which exits
 
-import { closeFd, socketPair } from "../sys/fds.ts";
+import { closeFd } from "../sys/fds.ts";
 import { LineSocket } from "../sys/line_socket.ts";
 import { Poller } from "../sys/poll.ts";
-import { CHILD_FD, openPidFd, reap, sendSignal, SIGKILL, spawn } from "../sys/process.ts";
+import { CHILD_FD, openPidFd, reap, sendSignal, SIGKILL, spawnConnected } from "../sys/process.ts";
 import { handedFds, type Handover, readHandover } from "./handover.ts";
 import { guardEnvironment, selfCommand } from "./self.ts";
 
@@ -29,18 +29,8 @@ export class Guard {
 
   /** Starts one; comes back when it stands by. Throws when it does not. */
   static async start(poller: Poller): Promise<Guard> {
-    const [ours, theirs] = socketPair();
-    const channel = new LineSocket(ours, LINE_BYTES_MAX, LINE_BYTES_MAX);
-    let pid: number;
-    try {
-      pid = spawn(selfCommand(["guard"]), guardEnvironment(), theirs);
-    } catch (error) {
-      channel.close();
-      throw error;
-    } finally {
-      closeFd(theirs);
-    }
-    const guard = new Guard(poller, pid, channel);
+    const { pid, fd } = spawnConnected(selfCommand(["guard"]), guardEnvironment());
+    const guard = Guard.adopt(poller, { pid, channel: fd });
     try {
       await guard.#ready();
       return guard;

@@ -5,6 +5,7 @@ import type { State } from "../config/state.ts";
 import type { Log } from "../observe/log.ts";
 import { CertificateWatch } from "./certificate_watch.ts";
 import type { Credentials } from "./credentials.ts";
+import type { EarlyWork } from "./early_work.ts";
 import { Events, watcherFor } from "./events.ts";
 import { Expiry } from "./expiry.ts";
 import type { Authorship } from "./history.ts";
@@ -34,6 +35,8 @@ export interface LiveOptions {
   resolved: Resolved;
   /** Undefined: the state needs none so far. */
   credentials?: Credentials | undefined;
+  /** What has been made of the state already. */
+  early?: EarlyWork | undefined;
   /** Who started it, or what another main handed over. */
   begin: Authorship | HandedTransactions;
   upgrade: (binary: string | undefined, say: (doing: string) => void) => Promise<object>;
@@ -45,6 +48,12 @@ export interface LiveOptions {
   onUids: (uids: readonly number[]) => void;
 }
 
+interface KeptKeys {
+  path: string;
+  digests: string;
+  inode: number | null;
+}
+
 export class Live {
   readonly events = new Events();
   readonly transactions: Transactions;
@@ -54,11 +63,11 @@ export class Live {
   readonly #expiry: Expiry;
   #watch: FileWatch | undefined;
   #certificateWatch: CertificateWatch | undefined;
-  /** Whether there is a file of keys, which is then kept up to date. */
-  #keptKeys = false;
+  /** The file of keys as it was written last; undefined: there is none. */
+  #kept: KeptKeys | undefined;
 
   constructor(private readonly options: LiveOptions) {
-    const { supervisor, log, resolved, begin, credentials } = options;
+    const { supervisor, log, resolved, begin, credentials, early } = options;
     this.#stateFile = new StateFile(log, (path) => this.#keepKeys(path));
     const onCommitted = (before: State, after: State) => this.#onCommitted(before, after);
     const { events } = this;
@@ -69,6 +78,7 @@ export class Live {
       stateFile: this.#stateFile,
       onCommitted,
       ...(credentials ? { credentials } : {}),
+      ...(early ? { early } : {}),
     };
     this.transactions = new Transactions(parts, resolved, begin);
     const setLogLevel = (level: State["log"]["level"]) => log.level = level;
@@ -101,12 +111,17 @@ export class Live {
     return this.transactions.revision !== before;
   }
 
-  /** Before a state file is written: the keys that its state names. */
-  async #keepKeys(path: string): Promise<void> {
+  /** Before a state file is written: the keys that its state names, unless they are there already. */
+  async #keepKeys(stateFile: string): Promise<void> {
     const { keys } = this.transactions.credentials;
-    if (keys.size === 0 && !this.#keptKeys) return;
-    await replaceFile(keysPath(path), new TextEncoder().encode(keysText(keys)));
-    this.#keptKeys = true;
+    if (keys.size === 0 && !this.#kept) return;
+    const path = keysPath(stateFile);
+    // A digest stands for its key.
+    const digests = [...keys.keys()].join();
+    const isThere = this.#kept?.path === path && this.#kept.digests === digests;
+    if (isThere && await inodeOf(path) === this.#kept!.inode) return;
+    await replaceFile(path, new TextEncoder().encode(keysText(keys)));
+    this.#kept = { path, digests, inode: await inodeOf(path) };
   }
 
   /** A file of a certificate has changed. */
@@ -168,5 +183,15 @@ export class Live {
     const own = Object.values(certificates).flatMap(({ cert, key, ocsp }) => [cert, key, ocsp]);
     const options = [...Object.values(listeners), ...Object.values(clusters)].flatMap(pathsOf);
     this.#certificateWatch.follow(new Set([...own, ...options].filter((path) => path.startsWith("/"))));
+  }
+}
+
+/** Null: there is no such file. */
+async function inodeOf(path: string): Promise<number | null> {
+  try {
+    return (await Deno.stat(path)).ino;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return null;
+    throw error;
   }
 }

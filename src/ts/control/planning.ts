@@ -4,7 +4,7 @@
 import { applyOrders } from "../config/apply_order.ts";
 import { type Change, changesBetween, changesOf, withChanges } from "../config/changes.ts";
 import { diff } from "../config/diff.ts";
-import { describeDifference, type Difference } from "../config/difference.ts";
+import { describeChanges, type Difference } from "../config/difference.ts";
 import { speaksHttp2, streamsPerConnection } from "../config/http2_streams.ts";
 import { formatOrderError, type Order } from "../config/orders.ts";
 import { hashAfterChanges } from "../config/state_hash.ts";
@@ -73,20 +73,7 @@ export function hashAfterPlan(hash: string, { changes }: Plan): string {
 
 /** Object by object; looks at nothing but what changes. */
 export function differencesOf({ before, after, changes }: Plan): Difference[] {
-  const [a, b] = [onlyChanged(before, changes, "before"), onlyChanged(after, changes, "after")];
-  return describeDifference(a, b);
-}
-
-function onlyChanged(state: State, changes: readonly Change[], side: "before" | "after"): State {
-  const small: State = { ...state, listeners: {}, clusters: {}, certificates: {}, routes: [] };
-  for (const change of changes) {
-    if (change.object === "settings" || change[side] === null) continue;
-    if (change.object === "listener") small.listeners[change.name] = change[side];
-    else if (change.object === "cluster") small.clusters[change.name] = change[side];
-    else if (change.object === "certificate") small.certificates[change.name] = change[side];
-    else small.routes.push(change[side]);
-  }
-  return small;
+  return describeChanges(changes, before, after);
 }
 
 /** Settings by which a process is made, or which it gives up the right to change. */

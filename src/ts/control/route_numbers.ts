@@ -27,6 +27,11 @@ export class RouteNumbers {
     for (let id = 0; id < this.#next; id++) if (!used.has(id)) this.#free.push(id);
   }
 
+  /** Does now what the first change would otherwise have to do; O(routes). */
+  makeReady(): void {
+    void this.#map;
+  }
+
   /** What the route changes among `changes` mean in numbers. */
   draft(changes: readonly Change[]): NumbersDraft {
     const added = new Map<string, number>();

@@ -55,9 +55,24 @@ export function guardEnvironment(): Record<string, string> {
   return environment;
 }
 
+/**
+ * What workers are tuned with, in front of what the operator says there, which wins. The engine calls system calls and OpenSSL
+ * directly only from what its last compiler has made, and that takes 3,000 calls of a function by default: minutes at the rate
+ * of handshakes. The C library keeps 7 freed pieces of each small size at hand where a handshake frees more. Measured together:
+ * a tenth of what a full handshake costs within the first ten thousand.
+ */
+const TUNING = [
+  { name: "DENO_V8_FLAGS", value: "--invocation-count-for-turbofan=500", separator: "," },
+  { name: "GLIBC_TUNABLES", value: "glibc.malloc.tcache_count=100", separator: ":" },
+];
+
 /** The environment of a worker: main's own, without what is meant for main alone. */
 export function workerEnvironment(): Record<string, string> {
   const environment = Deno.env.toObject();
   for (const name of OF_MAIN) delete environment[name];
+  for (const { name, value, separator } of TUNING) {
+    const given = environment[name];
+    environment[name] = given ? value + separator + given : value;
+  }
   return environment;
 }

@@ -53,6 +53,8 @@ export class StateFile {
   #writing: Promise<void> | undefined;
   /** Undefined: changes cannot be added. */
   #written: Written | undefined;
+  /** The text of a state that may be saved soon. */
+  #prepared: (Revision & { content: Promise<Uint8Array<ArrayBuffer>> }) | undefined;
 
   /** `before` is done each time before a file is written that has this path: what the state needs to be whole. */
   constructor(private readonly log: Log, private readonly before: (path: string) => Promise<void> = async () => {}) {}
@@ -64,6 +66,20 @@ export class StateFile {
     this.#next = { state, revision, hash, done };
     this.#writing ??= this.#writeAll();
     return done.promise;
+  }
+
+  /** Makes the text of a state that is going to be saved whole, if it is decided; only the last one is kept. */
+  prepare(next: Revision): void {
+    if (next.state.control.state_file === "") return;
+    const content = textOf(next);
+    // Whoever saves it is told.
+    content.catch(() => {});
+    this.#prepared = { ...next, content };
+  }
+
+  /** The state that was prepared is not going to be saved. */
+  forget(): void {
+    this.#prepared = undefined;
   }
 
   /** Resolves when nothing is being written any more. */
@@ -91,9 +107,10 @@ export class StateFile {
   async #write(path: string, { state, revision, hash }: Job): Promise<void> {
     const now = { state, revision, hash };
     const written = this.#written;
+    const prepared = this.#takePrepared(now);
     // Whatever fails on the way leaves the end of the file in doubt.
     this.#written = undefined;
-    if (written?.path === path) {
+    if (!prepared && written?.path === path) {
       const line = await entryLine(written, now);
       const bytes = written.bytes + line.length;
       if (
@@ -103,10 +120,17 @@ export class StateFile {
         return;
       }
     }
-    const content = await textOf(now);
+    const content = await (prepared ?? textOf(now));
     await replaceFile(path, content);
     const { ino } = await Deno.stat(path);
     this.#written = { ...now, path, inode: ino, bytes: content.length, wholeBytes: content.length };
+  }
+
+  #takePrepared({ state, revision, hash }: Revision): Promise<Uint8Array<ArrayBuffer>> | undefined {
+    const prepared = this.#prepared;
+    this.#prepared = undefined;
+    const isIt = prepared?.state === state && prepared.revision === revision && prepared.hash === hash;
+    return isIt ? prepared.content : undefined;
   }
 }
 
@@ -130,6 +154,7 @@ async function append({ path, inode, bytes }: Written, line: Uint8Array): Promis
   }
 }
 
+/** The whole file. Main does other things between its pieces. */
 async function textOf({ state, revision, hash }: Revision): Promise<Uint8Array<ArrayBuffer>> {
   const head = JSON.stringify({ kakehi_state: FORMAT, revision, hash, at: new Date().toISOString() });
   const { clusters: _, routes: __, ...rest } = toFile({ ...state, clusters: {}, routes: [] });

@@ -1,9 +1,6 @@
-// The workers: a slot for each, a process in each slot, and a new process for a slot whose process ended. The supervisor owns
-// the listening sockets, the revision that the workers serve, and the access log they write.
-//
-// One waiting process is kept beside those that serve. It has loaded everything and blocks, so it costs no CPU, and it takes
-// the place of a dead worker within a few milliseconds, whatever else the host is doing; a process started only then would
-// need several times as long.
+// What the workers serve, and on which sockets: from one revision to the next, and from one main to the next. The supervisor owns
+// the listening sockets, the revision that the workers serve, and the access log they write; who is in which slot, and who
+// comes when a worker ends, is with the slots (slots.ts), and where processes come from with the launcher.
 //
 // There are two ways to the next revision. `changeLive`: the processes that serve take it over, all at once (live_change.ts).
 // `roll`: new processes start on the same sockets, and only when all of them are ready do the old ones drain. Either way, if
@@ -11,46 +8,33 @@
 
 import type { State } from "../config/mod.ts";
 import { closeFd } from "../sys/fds.ts";
-import { describeExit, type ExitStatus } from "../sys/process.ts";
 import type { WorkerChange } from "../worker/protocol.ts";
-import { type ActivatedSocket, describeActivated } from "./activation.ts";
+import { type ActivatedSocket, sayActivated } from "./activation.ts";
 import { ChangeRefused } from "./errors.ts";
-import { Listeners, type Listening, type NamedFd, type Preparation } from "./listeners.ts";
 import { Launcher, type LauncherOptions } from "./launcher.ts";
+import { Listeners, type Listening, type NamedFd, type Preparation } from "./listeners.ts";
 import { commitAll, prepareAll } from "./live_change.ts";
 import type { Serving } from "./serving.ts";
-import { backoffMs, type HandedSlot, newSlot, type Slot, slotCount } from "./slot.ts";
-import { type BackendEvent, type HandedWorker, WorkerFailure, WorkerProcess } from "./worker_process.ts";
-
-/** Far above what a worker takes on a busy host (about 60 ms); a worker that needs longer hangs. */
-const READY_TIMEOUT_MS = 10_000;
-/** A worker that ends sooner after its start died of it. */
-const EARLY_DEATH_MS = 1_000;
-/** How long a change waits for workers that are just starting. */
-const SETTLE_LIMIT_MS = 2_000;
+import { keepSignalsForNext } from "./signals.ts";
+import { type Slot, slotCount } from "./slot.ts";
+import { type HandedSlots, type SlotLimits, Slots, type WorkerWatcher } from "./slots.ts";
+import { WorkerFailure, type WorkerProcess } from "./worker_process.ts";
 
 /** What happens to workers and listeners, for whoever wants to know. */
-export interface SupervisorWatcher {
-  workerStarted(slot: number, pid: number): void;
-  workerDied(slot: number, pid: number, by: string): void;
-  backend(event: BackendEvent, slot: number): void;
+export interface SupervisorWatcher extends WorkerWatcher {
   listenerAdded(listening: Listening): void;
   listenerRemoved(listening: Listening): void;
 }
 
-export interface SupervisorOptions extends LauncherOptions {
-  readyTimeoutMs?: number;
+export interface SupervisorOptions extends LauncherOptions, SlotLimits {
   changeTimeoutMs?: number;
-  earlyDeathMs?: number;
   /** Sockets that a service manager has opened. */
   activated?: readonly ActivatedSocket[];
 }
 
 /** What one main hands over to the next. */
-export interface HandedSupervisor {
+export interface HandedSupervisor extends HandedSlots {
   startedAtMs: number;
-  slots: HandedSlot[];
-  draining: HandedWorker[];
   listeners: Listening[];
   /** Sockets that a service manager has passed, whether a listener has them now or not. */
   activated: ActivatedSocket[];
@@ -60,31 +44,26 @@ export interface HandedSupervisor {
 
 export class Supervisor {
   startedAtMs = Date.now();
-  #slots: Slot[] = [];
+  readonly #slots: Slots;
   readonly #listeners: Listeners;
-  readonly #draining = new Set<WorkerProcess>();
   readonly #launcher: Launcher;
   #serving: Serving | undefined;
   #stopping = false;
   #change: Promise<unknown> = Promise.resolve();
   #stopped: Promise<void> | undefined;
-  /** While workers get a change ready: who starts now waits until it is known which state holds. */
-  #undecided: Promise<void> | undefined;
   watcher: SupervisorWatcher | undefined;
   /** Resolved when a stop must not wait for what the workers carry. */
   readonly #hurry = Promise.withResolvers<void>();
 
   constructor(private readonly options: SupervisorOptions) {
-    this.#launcher = new Launcher(options);
-    this.#listeners = new Listeners(options.activated);
-  }
-
-  get #readyTimeoutMs(): number {
-    return this.options.readyTimeoutMs ?? READY_TIMEOUT_MS;
+    const launcher = this.#launcher = new Launcher(options);
+    const listeners = this.#listeners = new Listeners(options.activated);
+    const serving = () => this.#serving!;
+    this.#slots = new Slots({ ...options, launcher, listeners, serving, watcher: () => this.watcher });
   }
 
   get slots(): readonly Slot[] {
-    return this.#slots;
+    return this.#slots.all;
   }
 
   get listeners(): readonly Listening[] {
@@ -113,21 +92,21 @@ export class Supervisor {
 
   /** How many processes serve or finish what they carry. */
   get live(): number {
-    return this.#processes().length;
+    return this.#slots.processes().length;
   }
 
   /** Processes of earlier revisions that finish what they carry. */
   get draining(): readonly WorkerProcess[] {
-    return [...this.#draining];
+    return this.#slots.draining;
   }
 
   /**
    * Serves a revision, the first or the next one, with new processes. Resolves when all of them are ready. Rejects with
    * the reason when they cannot serve it; what was served before is then served on. `decided` is called when that can no
-   * longer happen.
+   * longer happen, `told` when all processes know what to serve and none but the first need be ready.
    */
-  roll(next: Serving, decided: () => void = () => {}): Promise<void> {
-    return this.#inTurn(() => this.#roll(next, decided));
+  roll(next: Serving, decided?: () => void, told?: () => void): Promise<void> {
+    return this.#inTurn(() => this.#roll(next, decided, told));
   }
 
   /**
@@ -158,13 +137,14 @@ export class Supervisor {
   handOver(go: (handed: HandedSupervisor) => never): Promise<never> {
     return this.#inTurn(async () => {
       this.#refuseWhenStopping();
-      await this.#settled();
+      await this.#slots.settled();
       await this.#launcher.dismiss();
+      const release = await keepSignalsForNext();
       try {
-        await heard();
         this.#refuseWhenStopping();
         return go(this.#handed());
       } finally {
+        release();
         this.#launcher.keepSpare();
       }
     });
@@ -172,13 +152,8 @@ export class Supervisor {
 
   #handed(): HandedSupervisor {
     return {
+      ...this.#slots.handOver(),
       startedAtMs: this.startedAtMs,
-      slots: this.#slots.map(({ worker, restarts, earlyDeaths }) => ({
-        worker: worker?.state === "serving" ? worker.handOver() : null,
-        restarts,
-        earlyDeaths,
-      })),
-      draining: this.draining.filter(({ state }) => state === "draining").map((worker) => worker.handOver()),
       listeners: [...this.listeners],
       activated: [...this.#listeners.activated],
       accessLog: this.#serving!.accessLog ?? null,
@@ -193,37 +168,13 @@ export class Supervisor {
     this.#serving = serving;
     this.startedAtMs = handed.startedAtMs;
     this.#listeners.adopt(handed.listeners, handed.activated);
-    this.#slots = handed.slots.map(({ worker, restarts, earlyDeaths }, index) => ({
-      ...newSlot(index, worker ? this.#adoptWorker(worker) : undefined, restarts),
-      earlyDeaths,
-    }));
-    for (const slot of this.#slots) {
-      const { worker } = slot;
-      worker?.ended.then((status) => this.#onEnded(slot, worker, status));
-    }
-    for (const worker of handed.draining.flatMap((worker) => this.#adoptWorker(worker) ?? [])) {
-      this.#draining.add(worker);
-      worker.ended.then(() => this.#draining.delete(worker));
-    }
-  }
-
-  #adoptWorker(handed: HandedWorker): WorkerProcess | undefined {
-    try {
-      const worker = this.#launcher.adopt(handed);
-      worker.onBackend = (event) => this.watcher?.backend(event, handed.slot);
-      return worker;
-    } catch (error) {
-      const reason = (error as Error).message;
-      this.options.log.error("worker ended during the upgrade", { slot: handed.slot, pid: handed.pid, reason });
-      closeFd(handed.channel);
-      return undefined;
-    }
+    this.#slots.adopt(handed);
   }
 
   /** Hears the processes that were adopted, and fills the slots that have none. */
   async listen(): Promise<void> {
-    for (const worker of this.#processes()) worker.listen();
-    await this.#inTurn(() => this.#fillEmpty());
+    for (const worker of this.#slots.processes()) worker.listen();
+    await this.#inTurn(() => this.#slots.fillEmpty());
     this.#launcher.keepSpare();
   }
 
@@ -237,14 +188,14 @@ export class Supervisor {
     const serving = this.#serving;
     const old = serving?.reopenAccessLog();
     if (old === undefined) return;
-    for (const worker of this.#processes()) worker.reopenAccessLog(serving!.accessLog!);
+    for (const worker of this.#slots.processes()) worker.reopenAccessLog(serving!.accessLog!);
     closeFd(old);
   }
 
   /** Hands the keys of session tickets to all workers, and to those that start later. */
   tellTicketKeys(keys: readonly string[]): void {
     this.#serving?.describeAnew();
-    for (const worker of this.#processes()) worker.tellTicketKeys(keys);
+    for (const worker of this.#slots.processes()) worker.tellTicketKeys(keys);
   }
 
   /**
@@ -254,7 +205,7 @@ export class Supervisor {
   stop(now: boolean): Promise<void> {
     const first = !this.#stopping;
     this.#stopping = true;
-    for (const slot of this.#slots) clearTimeout(slot.retry);
+    this.#slots.close();
     this.#launcher.close();
     if (now) this.#hurry.resolve();
     if (first) this.#stopped = this.#stop();
@@ -262,17 +213,19 @@ export class Supervisor {
   }
 
   async #stop(): Promise<void> {
-    this.#hurry.promise.then(() => this.#processes().forEach((worker) => worker.stop()));
+    const { promise: hurry } = this.#hurry;
+    const stopAll = () => this.#slots.processes().forEach((worker) => worker.stop());
+    hurry.then(stopAll);
     await this.#change;
-    await Promise.race([this.#listeners.retire(this.listeners), this.#hurry.promise]);
-    for (const slot of this.#slots) if (slot.worker) this.#drain(slot.worker);
+    await Promise.race([this.#listeners.retire(this.listeners), hurry]);
+    for (const slot of this.slots) this.#slots.leave(slot);
     // A change that was under way may have brought new workers since.
-    this.#hurry.promise.then(() => this.#processes().forEach((worker) => worker.stop()));
-    await Promise.all(this.#processes().map((worker) => worker.ended));
+    hurry.then(stopAll);
+    await Promise.all(this.#slots.processes().map((worker) => worker.ended));
     this.#listeners.close(this.listeners);
   }
 
-  async #roll(next: Serving, decided: () => void): Promise<void> {
+  async #roll(next: Serving, decided = () => {}, told = () => {}): Promise<void> {
     this.#refuseWhenStopping();
     const { state } = next;
     const before = this.#serving;
@@ -280,13 +233,13 @@ export class Supervisor {
     const prepared = this.#listeners.prepare(state.listeners, before ? slots : 1);
     let workers: WorkerProcess[];
     try {
-      workers = await this.#startAll(next, prepared, before ? Math.min(slots, this.#slots.length) : 1, slots);
+      workers = await this.#startAll(next, prepared, before ? Math.min(slots, this.slots.length) : 1, slots);
     } catch (error) {
       this.#listeners.abandon(prepared);
       throw error;
     }
     decided();
-    await this.#takeOver(next, prepared, workers, slots);
+    await this.#takeOver(next, prepared, workers, slots, told);
   }
 
   /** New processes for slots 0…count-1 on the prepared sockets: all ready, or none left. */
@@ -296,7 +249,7 @@ export class Supervisor {
       // They load their code at the same time.
       while (workers.length < count) workers.push(this.#launcher.take());
       // One after the other: if the first refuses the state, no other needs to be told.
-      for (const [slot, worker] of workers.entries()) await this.#startWorker(worker, slot, slots, next, prepared);
+      for (const [slot, worker] of workers.entries()) await this.#slots.start(worker, slot, slots, next, prepared);
       const dead = workers.find((worker) => worker.state !== "serving");
       if (dead) throw new WorkerFailure(`process ${dead.pid} ended right after it was ready`);
       this.#refuseWhenStopping();
@@ -310,53 +263,29 @@ export class Supervisor {
     }
   }
 
-  async #takeOver(next: Serving, prepared: Preparation, workers: WorkerProcess[], slots: number): Promise<void> {
+  async #takeOver(
+    next: Serving,
+    prepared: Preparation,
+    workers: WorkerProcess[],
+    slots: number,
+    told: () => void,
+  ): Promise<void> {
     const before = this.#serving;
-    this.#serving = next;
-    const removed = this.#commitListeners(prepared);
-    const old = this.#slots;
-    this.#slots = Array.from(
-      { length: slots },
-      (_, index) => newSlot(index, workers[index], old[index]?.restarts ?? 0),
-    );
-    for (const slot of this.#slots) if (slot.worker) this.#watch(slot, slot.worker);
-    if (!before) this.#sayActivated();
-    await this.#fillEmpty();
+    const removed = this.#commit(next, prepared);
+    const old = this.#slots.occupy(workers, slots);
+    if (!before) sayActivated(this.#listeners, this.options.log);
+    await this.#slots.fillEmpty(told);
     // The old workers still accept: those who wait at a removed listener are served before it closes.
     await this.#listeners.retire(removed);
-    old.forEach((slot) => this.#leave(slot));
+    old.forEach((slot) => this.#slots.leave(slot));
     this.#listeners.close(removed);
     before?.close(next);
     this.#launcher.keepSpare();
   }
 
-  /** At the first start: where we listen instead of where the configuration says, and what we have no use for. */
-  #sayActivated(): void {
-    const { log } = this.options;
-    for (const { name, configured, address, activated } of this.listeners) {
-      if (!activated) continue;
-      const instead = address === configured ? {} : { instead_of: configured };
-      log.info("the socket is the service manager's", {
-        listener: name,
-        descriptor: activated.fd,
-        address,
-        ...instead,
-      });
-    }
-    for (const socket of this.#listeners.closeUnused()) {
-      log.warn("no listener has the name or the address of a socket of the service manager: it is closed", {
-        socket: describeActivated(socket),
-      });
-    }
-  }
-
-  /** Nobody fills this slot any more. */
-  #leave(slot: Slot): void {
-    clearTimeout(slot.retry);
-    if (slot.worker) this.#drain(slot.worker);
-  }
-
-  #commitListeners(prepared: Preparation): Listening[] {
+  /** From now on it is served. Gives the listeners that are not in it any more. */
+  #commit(next: Serving, prepared: Preparation): Listening[] {
+    this.#serving = next;
     const before = new Set(this.listeners.map(({ seats }) => seats));
     const removed = this.#listeners.commit(prepared);
     for (const listening of this.listeners) if (!before.has(listening.seats)) this.watcher?.listenerAdded(listening);
@@ -371,41 +300,20 @@ export class Supervisor {
     certificates: number | undefined,
   ): Promise<number> {
     this.#refuseWhenStopping();
-    await this.#settled();
+    await this.#slots.settled();
     const slots = slotCount(next.state);
     const prepared = this.#listeners.prepare(next.state.listeners, slots);
-    const workers = this.#slots.slice(0, slots).flatMap(({ worker }) => worker?.state === "serving" ? [worker] : []);
+    const workers = this.slots.slice(0, slots).flatMap(({ worker }) => worker?.state === "serving" ? [worker] : []);
     const joining = new Map(workers.map((worker) => [worker, this.#joining(worker, slots, prepared)]));
-    const listenersRemoved = this.#listeners.leftBy(prepared);
-    const undecided = Promise.withResolvers<void>();
-    this.#undecided = undecided.promise;
-    try {
-      const forWorkers = { ...change, listenersRemoved };
-      const { changeTimeoutMs } = this.options;
-      await prepareAll(workers, forWorkers, (worker) => joining.get(worker)!, changeTimeoutMs, certificates);
-    } catch (error) {
-      this.#listeners.abandon(prepared);
-      throw error;
-    } finally {
-      this.#undecided = undefined;
-      undecided.resolve();
-    }
-    const hash = decided();
-    return await this.#followThrough(next, prepared, workers, joining, hash);
-  }
-
-  /** The second half of a live change, in which nothing is refused any more. */
-  async #followThrough(
-    next: Serving,
-    prepared: Preparation,
-    workers: readonly WorkerProcess[],
-    joining: ReadonlyMap<WorkerProcess, NamedFd[]>,
-    hash: string,
-  ): Promise<number> {
     const before = this.#serving!;
-    this.#serving = next;
-    const removed = this.#commitListeners(prepared);
-    for (const { worker } of this.#slots) {
+    // Whoever starts meanwhile is told what to serve when that is known, and on which sockets.
+    const { hash, removed } = await this.#slots.whileUndecided(async () => {
+      const forWorkers = { ...change, listenersRemoved: this.#listeners.leftBy(prepared) };
+      await this.#prepareAll(workers, forWorkers, joining, prepared, certificates);
+      const hash = decided();
+      return { hash, removed: this.#commit(next, prepared) };
+    });
+    for (const { worker } of this.slots) {
       // It is still starting with the state before, and has served nobody.
       if (worker?.state === "starting" && worker.revision !== next.revision) worker.kill();
     }
@@ -416,10 +324,26 @@ export class Supervisor {
     const paused = await commitAll(workers, next.revision, hash, onFault, this.options.changeTimeoutMs);
     for (const [worker, listeners] of joining) for (const { fd, name } of listeners) worker.holds.set(fd, name);
     for (const { seats } of removed) for (const fd of seats) for (const worker of workers) worker.holds.delete(fd);
-    await this.#resize(slotCount(next.state));
+    await this.#slots.resize(slots);
     this.#listeners.close(removed);
     before.close(next);
     return paused;
+  }
+
+  async #prepareAll(
+    workers: readonly WorkerProcess[],
+    change: WorkerChange,
+    joining: ReadonlyMap<WorkerProcess, NamedFd[]>,
+    prepared: Preparation,
+    certificates: number | undefined,
+  ): Promise<void> {
+    const joiningOf = (worker: WorkerProcess) => joining.get(worker)!;
+    try {
+      await prepareAll(workers, change, joiningOf, this.options.changeTimeoutMs, certificates);
+    } catch (error) {
+      this.#listeners.abandon(prepared);
+      throw error;
+    }
   }
 
   /** The sockets that a worker is to serve as one of `slots`, and does not serve yet. */
@@ -427,139 +351,7 @@ export class Supervisor {
     return this.#listeners.ofSlot(worker.slot, slots, next).filter(({ fd, name }) => worker.holds.get(fd) !== name);
   }
 
-  async #resize(slots: number): Promise<void> {
-    // By now the others serve their sockets, too.
-    for (const slot of this.#slots.splice(slots)) this.#leave(slot);
-    if (this.#slots.length >= slots) return;
-    while (this.#slots.length < slots) this.#slots.push(newSlot(this.#slots.length, undefined, 0));
-    await this.#fillEmpty();
-  }
-
-  /** Waits until no worker is just starting, but not for one that hangs. */
-  async #settled(): Promise<void> {
-    const filling = this.#slots.flatMap(({ filling }) => filling ?? []);
-    if (filling.length === 0) return;
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const limit = new Promise<void>((resolve) => timer = setTimeout(resolve, SETTLE_LIMIT_MS));
-    await Promise.race([Promise.all(filling), limit]);
-    clearTimeout(timer);
-  }
-
-  /** Processes for the slots that have none, all at a time, and sockets for them. */
-  async #fillEmpty(): Promise<void> {
-    const slots = this.#slots;
-    const empty = slots.filter((slot) => slot.worker === undefined && slot.retry === undefined);
-    const workers = empty.map((slot) => slot.worker = this.#launcher.take());
-    await Promise.all(workers.map((worker) => worker.whenLoaded(this.#readyTimeoutMs)));
-    this.#addSeats(slots.length);
-    await Promise.all(empty.map((slot, i) => this.#fill(slot, workers[i])));
-  }
-
-  /** Without a seat of its own a slot is idle, which is no reason to give up what serves already. */
-  #addSeats(slots: number): void {
-    try {
-      this.#listeners.addSeats(slots);
-    } catch (error) {
-      this.options.log.error("some workers have no listening socket of their own", {
-        reason: (error as Error).message,
-      });
-    }
-  }
-
-  #startWorker(worker: WorkerProcess, slot: number, slots: number, serving: Serving, prepared?: Preparation) {
-    this.#launcher.allowFiles(worker, serving.state);
-    worker.onBackend = (event) => this.watcher?.backend(event, slot);
-    return worker.start({
-      slot,
-      snapshot: serving.snapshot,
-      certificates: serving.certificates,
-      revision: serving.revision,
-      accessLog: serving.accessLog,
-      listeners: this.#listeners.ofSlot(slot, slots, prepared?.next),
-    }, this.#readyTimeoutMs);
-  }
-
-  #drain(worker: WorkerProcess): void {
-    this.#draining.add(worker);
-    worker.drain(this.#serving!.state.timeouts.drain);
-    worker.ended.then(() => this.#draining.delete(worker));
-  }
-
-  #watch(slot: Slot, worker: WorkerProcess): void {
-    this.watcher?.workerStarted(slot.index, worker.pid);
-    worker.ended.then((status) => this.#onEnded(slot, worker, status));
-  }
-
-  #onEnded(slot: Slot, worker: WorkerProcess, status: ExitStatus): void {
-    if (this.#stopping || slot.worker !== worker || this.#slots[slot.index] !== slot) return;
-    const livedMs = Date.now() - worker.readyAtMs;
-    this.options.log.error("worker died", {
-      slot: slot.index,
-      pid: worker.pid,
-      by: describeExit(status),
-      after_ms: livedMs,
-    });
-    this.watcher?.workerDied(slot.index, worker.pid, describeExit(status));
-    slot.restarts++;
-    slot.earlyDeaths = livedMs < (this.options.earlyDeathMs ?? EARLY_DEATH_MS) ? slot.earlyDeaths + 1 : 0;
-    this.#refill(slot);
-  }
-
-  /** At once, unless the last ones died of their start. */
-  #refill(slot: Slot): void {
-    const delayMs = backoffMs(slot.earlyDeaths);
-    slot.worker = undefined;
-    if (delayMs === 0) return void this.#fill(slot);
-    this.options.log.warn("the next try waits", {
-      slot: slot.index,
-      early_deaths: slot.earlyDeaths,
-      delay_ms: delayMs,
-    });
-    slot.retry = setTimeout(() => {
-      slot.retry = undefined;
-      void this.#fill(slot);
-    }, delayMs);
-  }
-
-  /** A process for an empty slot. Never rejects: what goes wrong is logged and tried again. */
-  #fill(slot: Slot, worker = this.#launcher.take()): Promise<void> {
-    const filling = this.#fillWith(slot, worker).finally(() => {
-      if (slot.filling === filling) slot.filling = undefined;
-    });
-    return slot.filling = filling;
-  }
-
-  async #fillWith(slot: Slot, worker: WorkerProcess): Promise<void> {
-    const begin = performance.now();
-    slot.worker = worker;
-    // Who starts in the middle of a change starts with what comes of it.
-    while (this.#undecided) await this.#undecided;
-    try {
-      await this.#startWorker(worker, slot.index, this.#slots.length, this.#serving!);
-    } catch (error) {
-      await worker.ended;
-      if (this.#stopping || slot.worker !== worker || this.#slots[slot.index] !== slot) return;
-      this.options.log.error("worker did not start", { slot: slot.index, reason: (error as Error).message });
-      slot.earlyDeaths++;
-      return void this.#refill(slot);
-    }
-    this.#watch(slot, worker);
-    const tookMs = Math.round(performance.now() - begin);
-    this.options.log.info("worker is ready", { slot: slot.index, pid: worker.pid, took_ms: tookMs });
-    this.#launcher.keepSpare();
-  }
-
-  #processes(): WorkerProcess[] {
-    const current = this.#slots.flatMap((slot) => slot.worker ?? []);
-    return [...new Set([...current, ...this.#draining])].filter((worker) => worker.state !== "ended");
-  }
-
   #refuseWhenStopping(): void {
     if (this.#stopping) throw new Error("the proxy is stopping");
   }
-}
-
-/** Signals that have come are heard by then: the runtime looks for them once a turn of its loop. */
-async function heard(): Promise<void> {
-  for (let turn = 0; turn < 2; turn++) await new Promise((resolve) => setTimeout(resolve, 0));
 }

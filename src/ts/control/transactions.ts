@@ -9,13 +9,14 @@
 import type { Change } from "../config/changes.ts";
 import { redirectPort } from "../config/cross_check_tls.ts";
 import { indexState } from "../config/route_index.ts";
-import { ServedHash } from "../config/served_hash.ts";
+import type { ServedDraft, ServedHash } from "../config/served_hash.ts";
 import { hashState } from "../config/state_hash.ts";
 import type { ClusterState, RouteState, State } from "../config/state.ts";
 import type { Order } from "../config/orders.ts";
 import type { Log } from "../observe/log.ts";
 import type { ListenerHttp2, LiveSettings, WorkerChange } from "../worker/protocol.ts";
 import { Credentials, type CredentialsDraft } from "./credentials.ts";
+import { type EarlyWork, servedHashOf } from "./early_work.ts";
 import { ChangeRefused, ControlError } from "./errors.ts";
 import type { Events } from "./events.ts";
 import { type Authorship, History, type HistoryEntry } from "./history.ts";
@@ -36,6 +37,8 @@ export interface TransactionsOptions {
   stateFile: StateFile;
   /** Of the state that is served; without them, of one that needs none. */
   credentials?: Credentials;
+  /** Of the state that is served; otherwise it is made when it is needed. */
+  early?: EarlyWork;
   /** What takes effect in main itself. */
   onCommitted?: (before: State, after: State) => void;
 }
@@ -64,6 +67,8 @@ interface Draft {
   clusters: Map<string, ClusterState | null>;
   resolved: Resolved;
   credentials: CredentialsDraft;
+  /** The hashes after it, of the whole state and of what the workers serve; made while the workers get ready. */
+  outcome?: { hash: string; served: ServedDraft };
 }
 
 export class Transactions {
@@ -90,7 +95,10 @@ export class Transactions {
     this.#revision = revision;
     this.#resolved = resolved;
     const handed = "history" in begin ? begin : undefined;
-    this.#numbers = new RouteNumbers(state.routes, handed?.routeIds);
+    const { early } = options;
+    this.#numbers = early?.numbers ?? new RouteNumbers(state.routes, handed?.routeIds);
+    this.#hash = early?.hash;
+    this.#served = early?.served;
     this.credentials = options.credentials ?? new Credentials((text, fields) => options.log.warn(text, fields));
     this.credentials.tickets.onRotated = (keys) => options.supervisor.tellTicketKeys(keys);
     if ("history" in begin) this.history.adopt(begin.history);
@@ -230,7 +238,7 @@ export class Transactions {
     const { certificates, files, readAnew } = draft.credentials;
     const isNothing = made.changes.length + draft.clusters.size + certificates.size + files.size === 0;
     if (isNothing) return this.#answer(began, [], [], 0);
-    const [pausedUs, differences] = await Promise.all([this.#carryOut(draft), describe(made)]);
+    const [pausedUs, differences] = await Promise.all([this.#carryOut(draft), this.#meanwhile(draft)]);
     const about = certificates.size + files.size > 0 ? { about: READ_ANEW } : {};
     const durable = this.#record(draft, { ...about, ...options });
     if (readAnew.length > 0) {
@@ -299,6 +307,7 @@ export class Transactions {
       });
     } catch (error) {
       if (this.#revision !== draft.revision) this.credentials.abandon(draft.credentials);
+      this.options.stateFile.forget();
       throw refusal(error);
     }
   }
@@ -331,19 +340,43 @@ export class Transactions {
 
   /** Nothing can be refused any more: it is main's state. Gives the hash of what the workers should serve. */
   #decided(draft: Draft): string {
-    const { plan: made, numbers, clusters, resolved, revision } = draft;
-    const served = this.#servedHash;
-    const hash = hashAfterPlan(this.hash, made);
-    for (const [name, cluster] of clusters) served.setCluster(name, cluster);
-    for (const { id, route } of numbers.routes) served.setRoute(id, route);
-    for (const [name, known] of draft.credentials.certificates) served.setCertificate(name, known?.entry ?? null);
+    const { plan: made, numbers, resolved, revision } = draft;
+    const { hash, served } = this.#outcomeOf(draft);
+    served.commit();
     numbers.commit();
     this.#ticketKeysMoved = this.credentials.commit(draft.credentials, made.after);
     Object.assign(this.#resolved, resolved);
     this.#state = made.after;
     this.#revision = revision;
     this.#hash = hash;
-    return served.toString();
+    return served.hash;
+  }
+
+  #outcomeOf(draft: Draft): NonNullable<Draft["outcome"]> {
+    const { plan: made, numbers, clusters, credentials } = draft;
+    return draft.outcome ??= {
+      hash: hashAfterPlan(this.hash, made),
+      served: this.#servedHash.draft({
+        clusters,
+        routes: numbers.routes,
+        certificates: Array.from(credentials.certificates, ([name, known]) => [name, known?.entry ?? null] as const),
+      }),
+    };
+  }
+
+  /**
+   * Gives the differences. While new workers get ready for a large change, main has nothing else to do: then the hashes are
+   * made, too, and the text of the state file, for which everyone would have to wait afterwards.
+   */
+  async #meanwhile(draft: Draft): Promise<ApplyAnswer["differences"]> {
+    const { plan: made, revision } = draft;
+    if (!made.effects.includes("rolls workers")) return differencesOf(made);
+    await turn();
+    const differences = differencesOf(made);
+    await turn();
+    const { hash } = this.#outcomeOf(draft);
+    if (isMostOf(made)) this.options.stateFile.prepare({ state: made.after, revision, hash });
+    return differences;
   }
 
   /** History, events, what changes in main itself, and the state file; gives why it is not on the disk, if so. */
@@ -383,13 +416,7 @@ export class Transactions {
   }
 
   get #servedHash(): ServedHash {
-    if (this.#served) return this.#served;
-    const served = new ServedHash();
-    for (const [name, cluster] of Object.entries(this.#state.clusters)) served.setCluster(name, cluster);
-    const ids = this.#numbers.idsOf(this.#state.routes);
-    this.#state.routes.forEach((route, at) => served.setRoute(ids[at]!, route));
-    for (const [name, { entry }] of this.credentials.known) served.setCertificate(name, entry);
-    return this.#served = served;
+    return this.#served ??= servedHashOf(this.#state, this.#numbers, this.credentials.known);
   }
 }
 
@@ -402,10 +429,13 @@ function certificateUpdated(order: Order): string[] {
   return order.object === "certificate" && order.order === "update" ? [order.name] : [];
 }
 
-/** The differences, which for a large change are made while the new workers get ready. */
-async function describe(made: Plan): Promise<ApplyAnswer["differences"]> {
-  if (made.effects.includes("rolls workers")) await new Promise((resolve) => setTimeout(resolve, 0));
-  return differencesOf(made);
+function turn(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, 0));
+}
+
+/** Whether so much changes that the state file is shorter as a whole than with all of that added to it. */
+function isMostOf({ after, changes }: Plan): boolean {
+  return 2 * changes.length > Object.keys(after.clusters).length + after.routes.length;
 }
 
 /** Names that lead elsewhere may touch more clusters than the workers that serve can take over. */

@@ -93,9 +93,10 @@ export class Verbs {
   }
 
   async #status(): Promise<ProxyStatus> {
-    const { supervisor, transactions: { hash, servedHash }, source, socket, upgrades } = this.options;
-    const certificates = this.options.transactions.credentials.known;
-    return await proxyStatus({ supervisor, source, socket, upgrades: upgrades(), hash, servedHash, certificates });
+    const { supervisor, transactions, source, socket, upgrades } = this.options;
+    const { hash, servedHash, state: { clusters }, credentials: { known: certificates } } = transactions;
+    const told = { source, socket, upgrades: upgrades(), hash, servedHash, clusters, certificates };
+    return await proxyStatus({ supervisor, ...told });
   }
 
   async #plan(fields: Fields): Promise<object> {

@@ -6,8 +6,8 @@
 // that it replaces a dead worker at once. Whoever waits for something here gets an answer: from the worker, from its end, or
 // from a time limit.
 
-import { closeFd, socketPair } from "../sys/fds.ts";
-import { LineSocket, type LinesUnderWay } from "../sys/line_socket.ts";
+import { closeFd } from "../sys/fds.ts";
+import type { LinesUnderWay } from "../sys/line_socket.ts";
 import type { Poller } from "../sys/poll.ts";
 import {
   CHILD_FD,
@@ -19,20 +19,16 @@ import {
   reap,
   sendSignal,
   SIGKILL,
-  spawn,
+  spawnConnected,
 } from "../sys/process.ts";
 import type { Explained, LogLevel, WorkerEvent, WorkerOrder, WorkerStatus } from "../worker/protocol.ts";
 import { ChangeRefused } from "./errors.ts";
 import type { NamedFd } from "./listeners.ts";
 import { workerEnvironment } from "./self.ts";
+import { type News, WorkerChannel } from "./worker_channel.ts";
 
-/** An event carries counters at most. */
-const EVENT_BYTES_MAX = 1024 * 1024;
-const QUEUE_BYTES_MAX = 1024 * 1024;
-const FLUSH_INTERVAL_MS = 5;
 /** After the deadline of its drain a worker gets this long to be gone. */
 const DRAIN_GRACE_MS = 1_000;
-
 /** How long a worker that is told to exit at once may take to write out its access log. */
 const STOP_GRACE_MS = 300;
 
@@ -96,17 +92,13 @@ export class WorkerProcess {
   onBackend: (event: BackendEvent) => void = () => {};
 
   readonly #pidFd: number;
+  readonly #channel: WorkerChannel;
   #ready: Pending<void> | undefined;
   #prepared: Pending<void> | undefined;
   #committed: Pending<Committed> | undefined;
   #refusal: string | undefined;
-  readonly #statusRequests = new Map<number, Pending<WorkerStatus | undefined>>();
-  readonly #explanations = new Map<number, (explained: Explained | undefined) => void>();
-  #lastId = 0;
-  #flushTimer: ReturnType<typeof setTimeout> | undefined;
   #killTimer: ReturnType<typeof setTimeout> | undefined;
   #killAtMs = 0;
-  #listens = false;
   #resolveEnded!: (status: ExitStatus) => void;
   readonly #loaded = Promise.withResolvers<void>();
 
@@ -114,28 +106,30 @@ export class WorkerProcess {
   private constructor(
     private readonly poller: Poller,
     readonly pid: number,
-    private readonly channel: LineSocket,
+    channel: number,
     private readonly onLog: OnLog,
+    underWay?: LinesUnderWay,
   ) {
     this.#pidFd = openPidFd(pid);
+    const owner = {
+      onNews: (news: News) => this.#onNews(news),
+      onFault: (reason: string) => this.#fail(reason),
+    };
+    this.#channel = new WorkerChannel(channel, poller, owner, underWay);
     this.ended = new Promise((resolve) => this.#resolveEnded = resolve);
     poller.add(this.#pidFd, () => this.#end());
   }
 
   /** Starts the process: it runs, and waits for its orders. */
   static launch(poller: Poller, command: (fd: number) => Command, onLog: OnLog): WorkerProcess {
-    const [ours, theirs] = socketPair();
+    const { pid, fd } = spawnConnected(command(CHILD_FD), workerEnvironment());
     try {
-      const pid = spawn(command(CHILD_FD), workerEnvironment(), theirs);
-      const channel = new LineSocket(ours, EVENT_BYTES_MAX, QUEUE_BYTES_MAX);
-      const worker = new WorkerProcess(poller, pid, channel, onLog);
+      const worker = new WorkerProcess(poller, pid, fd, onLog);
       worker.listen();
       return worker;
     } catch (error) {
-      closeFd(ours);
+      closeFd(fd);
       throw error;
-    } finally {
-      closeFd(theirs);
     }
   }
 
@@ -144,8 +138,7 @@ export class WorkerProcess {
    * still be handed back. Throws SystemError when it is gone.
    */
   static adopt(poller: Poller, handed: HandedWorker, onLog: OnLog): WorkerProcess {
-    const channel = LineSocket.from(handed.channel, handed.underWay, EVENT_BYTES_MAX, QUEUE_BYTES_MAX);
-    const worker = new WorkerProcess(poller, handed.pid, channel, onLog);
+    const worker = new WorkerProcess(poller, handed.pid, handed.channel, onLog, handed.underWay);
     const { state, slot, revision, launchedAtMs, readyAtMs, sandbox } = handed;
     Object.assign(worker, { state, slot, revision, launchedAtMs, readyAtMs, sandbox });
     for (const [fd, name] of handed.holds) worker.holds.set(fd, name);
@@ -156,19 +149,15 @@ export class WorkerProcess {
 
   /** Hears what the process says. */
   listen(): void {
-    if (this.#listens || this.state === "ended") return;
-    this.#listens = true;
-    this.poller.add(this.channel.fd, () => this.#receive());
+    this.#channel.listen();
   }
 
   /** For `adopt` in another main. Throws LineError when it does not take what it was told. */
   handOver(): HandedWorker {
     const { pid, slot, revision, launchedAtMs, readyAtMs, sandbox } = this;
-    this.channel.flush();
     return {
+      ...this.#channel.handOver(),
       pid,
-      channel: this.channel.fd,
-      underWay: this.channel.underWay(),
       state: this.state === "draining" ? "draining" : "serving",
       slot,
       revision,
@@ -201,7 +190,7 @@ export class WorkerProcess {
     named.push(...order.listeners.map(({ name, fd }) => ({ name: `listener:${name}`, fd })));
     for (const { name, fd } of order.listeners) this.holds.set(fd, name);
     const ready = new Promise<void>((resolve, reject) => this.#ready = { resolve, reject });
-    this.#send({ order: "start", slot: order.slot, fds: named.map((n) => n.name) }, named.map((n) => n.fd));
+    this.#sendWith(named, (fds) => ({ order: "start", slot: order.slot, fds }));
     const timer = setTimeout(() => this.#fail(`it is not ready after ${timeoutMs} ms`), timeoutMs);
     try {
       await ready;
@@ -229,19 +218,21 @@ export class WorkerProcess {
     if (certificates !== undefined) named.push({ name: "certificates", fd: certificates });
     return this.#within(timeoutMs, "prepare a change", (pending) => {
       this.#prepared = pending;
-      this.#send({ order: "prepare", revision, fds: named.map(({ name }) => name) }, named.map(({ fd }) => fd));
+      this.#sendWith(named, (fds) => ({ order: "prepare", revision, fds }));
     });
   }
 
   tellTicketKeys(keys: readonly string[]): void {
-    if (this.state !== "ended" && this.state !== "waiting") this.#send({ order: "ticket_keys", keys: [...keys] });
+    if (this.state !== "ended" && this.state !== "waiting") {
+      this.#channel.send({ order: "ticket_keys", keys: [...keys] });
+    }
   }
 
   /** Has it serve by the prepared change. Rejects with WorkerFailure when it ends; it is ended when it does not answer in time. */
   async commit(revision: number, timeoutMs: number): Promise<Committed> {
     const committed = await this.#within<Committed>(timeoutMs, "commit a change", (pending) => {
       this.#committed = pending;
-      this.#send({ order: "commit", revision });
+      this.#channel.send({ order: "commit", revision });
     });
     this.revision = revision;
     return committed;
@@ -249,7 +240,7 @@ export class WorkerProcess {
 
   /** Has it forget the prepared change. */
   abort(revision: number): void {
-    if (this.state === "serving") this.#send({ order: "abort", revision });
+    if (this.state === "serving") this.#channel.send({ order: "abort", revision });
   }
 
   async #within<T>(timeoutMs: number, what: string, begin: (pending: Pending<T>) => void): Promise<T> {
@@ -267,15 +258,7 @@ export class WorkerProcess {
   /** Its counters; undefined when it does not answer in time or is no longer there. */
   async status(timeoutMs: number): Promise<WorkerStatus | undefined> {
     if (this.state !== "serving" && this.state !== "draining") return undefined;
-    const id = ++this.#lastId;
-    const answer = new Promise<WorkerStatus | undefined>((resolve, reject) => {
-      this.#statusRequests.set(id, { resolve, reject });
-    });
-    const timer = setTimeout(() => this.#answerStatus(id, undefined), timeoutMs);
-    this.#send({ order: "status", id });
-    const status = await answer;
-    clearTimeout(timer);
-    return status;
+    return await this.#channel.ask((id) => ({ order: "status", id }), timeoutMs);
   }
 
   /** Which route answers a request, and how; undefined when it does not answer in time. */
@@ -284,19 +267,12 @@ export class WorkerProcess {
     timeoutMs: number,
   ): Promise<Explained | undefined> {
     if (this.state !== "serving") return undefined;
-    const id = ++this.#lastId;
-    const { promise, resolve } = Promise.withResolvers<Explained | undefined>();
-    this.#explanations.set(id, resolve);
-    const timer = setTimeout(() => this.#answerExplained(id, undefined), timeoutMs);
-    this.#send({ order: "explain", id, ...request });
-    const explained = await promise;
-    clearTimeout(timer);
-    return explained;
+    return await this.#channel.ask((id) => ({ order: "explain", id, ...request }), timeoutMs);
   }
 
   reopenAccessLog(fd: number): void {
     if (this.state !== "ended" && this.state !== "waiting") {
-      this.#send({ order: "access_log", fds: ["access_log"] }, [fd]);
+      this.#channel.send({ order: "access_log", fds: ["access_log"] }, [fd]);
     }
   }
 
@@ -305,14 +281,14 @@ export class WorkerProcess {
     if (this.state === "ended" || this.state === "draining") return;
     if (this.state !== "serving") return this.kill();
     this.state = "draining";
-    this.#send({ order: "drain", deadlineMs });
+    this.#channel.send({ order: "drain", deadlineMs });
     this.#killAt(Date.now() + deadlineMs + DRAIN_GRACE_MS);
   }
 
   /** Exits without finishing what it carries; killed when it takes longer than a moment. */
   stop(): void {
     if (this.state !== "serving" && this.state !== "draining") return this.kill();
-    this.#send({ order: "stop" });
+    this.#channel.send({ order: "stop" });
     this.#killAt(Date.now() + STOP_GRACE_MS);
   }
 
@@ -331,72 +307,38 @@ export class WorkerProcess {
     return this.state === "ended" ? 0 : ownMemoryBytes(this.pid);
   }
 
-  #send(order: WorkerOrder, fds: number[] = []): void {
-    if (this.channel.closed) return;
-    if (!this.channel.send(order, fds)) return this.#fail("it does not read its channel");
-    this.#flushLater();
+  /** An order with descriptors, which it names. */
+  #sendWith(named: readonly NamedFd[], order: (names: string[]) => WorkerOrder): void {
+    this.#channel.send(order(named.map(({ name }) => name)), named.map(({ fd }) => fd));
   }
 
-  #flushLater(): void {
-    if (this.channel.queuedBytes === 0 || this.#flushTimer !== undefined) return;
-    this.#flushTimer = setTimeout(() => {
-      this.#flushTimer = undefined;
-      this.channel.flush();
-      this.#flushLater();
-    }, FLUSH_INTERVAL_MS);
-  }
-
-  #receive(): void {
-    try {
-      if (this.channel.receive((line) => this.#onEvent(line as WorkerEvent))) return;
-    } catch (error) {
-      this.#fail(`its channel is broken: ${(error as Error).message}`);
-    }
-    // The worker closed its end, or cannot be understood: it is about to end, or is made to.
-    this.poller.remove(this.channel.fd);
-  }
-
-  #onEvent(event: WorkerEvent): void {
-    switch (event.event) {
+  #onNews(news: News): void {
+    switch (news.event) {
       case "loaded":
         return this.#loaded.resolve();
       case "ready":
         if (this.state !== "starting") return;
         this.state = "serving";
         this.readyAtMs = Date.now();
-        this.sandbox = event.sandbox;
+        this.sandbox = news.sandbox;
         return this.#ready?.resolve();
-      case "status":
-        return this.#answerStatus(event.id, event.status);
-      case "explained":
-        return this.#answerExplained(event.id, event.explained);
       case "prepared":
         return this.#prepared?.resolve();
       case "change_refused":
-        return this.#prepared?.reject(new ChangeRefused(event.object, event.reason));
+        return this.#prepared?.reject(new ChangeRefused(news.object, news.reason));
       case "committed":
-        return this.#committed?.resolve(event);
+        return this.#committed?.resolve(news);
       case "backend_drained":
       case "backend_down":
       case "backend_up":
-        return this.onBackend(event);
+        return this.onBackend(news);
       case "log":
-        return this.onLog(event.level, event.message, this);
+        return this.onLog(news.level, news.message, this);
       case "refused":
-        this.#refusal = event.reason;
-        this.#ready?.reject(new WorkerFailure(event.reason));
+        this.#refusal = news.reason;
+        this.#ready?.reject(new WorkerFailure(news.reason));
         return;
     }
-  }
-
-  #answerExplained(id: number, explained: Explained | undefined): void {
-    this.#explanations.get(id)?.(explained);
-    this.#explanations.delete(id);
-  }
-
-  #answerStatus(id: number, status: WorkerStatus | undefined): void {
-    this.#statusRequests.get(id)?.resolve(status);
-    this.#statusRequests.delete(id);
   }
 
   #fail(reason: string): void {
@@ -407,19 +349,14 @@ export class WorkerProcess {
   #end(): void {
     const status = reap(this.pid);
     if (status === undefined) return;
-    if (!this.channel.closed) this.#receive(); // Its last words.
+    this.#channel.close();
     this.state = "ended";
-    clearTimeout(this.#flushTimer);
     clearTimeout(this.#killTimer);
     this.poller.remove(this.#pidFd);
-    this.poller.remove(this.channel.fd);
     closeFd(this.#pidFd);
-    this.channel.close();
     this.#refusal ??= describeExit(status);
     const failure = new WorkerFailure(this.#refusal);
     for (const pending of [this.#ready, this.#prepared, this.#committed]) pending?.reject(failure);
-    for (const id of [...this.#statusRequests.keys()]) this.#answerStatus(id, undefined);
-    for (const id of [...this.#explanations.keys()]) this.#answerExplained(id, undefined);
     this.#loaded.resolve();
     this.#resolveEnded(status);
   }

@@ -4,8 +4,9 @@
 
 import { checked } from "./errno.ts";
 import { closeFd, cString } from "./fds.ts";
+import { rareCalls } from "./rare_calls.ts";
 
-const { symbols: libc } = Deno.dlopen("libc.so.6", {
+const libc = rareCalls("libc.so.6", {
   memfd_create: { parameters: ["buffer", "u32"], result: "i32" },
   pwrite: { parameters: ["i32", "buffer", "usize", "i64"], result: "i32" },
   fallocate: { parameters: ["i32", "i32", "i64", "i64"], result: "i32" },

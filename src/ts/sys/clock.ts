@@ -1,7 +1,9 @@
 // The clock that service managers and the kernel's logs count by. It is not the one of performance.now(), which begins with
 // the process, nor that of /proc/uptime, which also counts the time that the machine slept.
 
-const { symbols: libc } = Deno.dlopen("libc.so.6", {
+import { rareCalls } from "./rare_calls.ts";
+
+const libc = rareCalls("libc.so.6", {
   clock_gettime: { parameters: ["i32", "buffer"], result: "i32" },
 });
 

@@ -2,7 +2,9 @@
 // address: it is mapped once, and read at once after the call that failed. Only what a person may have to read has a text
 // here; every other number is shown as a number.
 
-const symbols = Deno.dlopen("libc.so.6", { __errno_location: { parameters: [], result: "pointer" } }).symbols;
+import { rareCalls } from "./rare_calls.ts";
+
+const symbols = rareCalls("libc.so.6", { __errno_location: { parameters: [], result: "pointer" } });
 const location = new Int32Array(Deno.UnsafePointerView.getArrayBuffer(symbols.__errno_location()!, 4));
 
 export const EINTR = 4;

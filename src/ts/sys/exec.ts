@@ -2,25 +2,24 @@
 // gone, and of its descriptors only those that were let through. Everything here is made with CLOEXEC, so letting one
 // through is a decision, which is taken back when the call fails.
 //
-// Between the call and the first lines of the new program nobody handles signals, and what a handler took before would end
-// the process. So the signals of main are held back, which the new program inherits, until it can take them.
+// Between the call and the first lines of the new program nobody handles signals: they are kept and held back until it can
+// take them (signals.ts).
 
 import { addressOf, cString } from "./fds.ts";
 import { checked, errno, SystemError } from "./errno.ts";
-import { type Command, SIGNALS_OF_MAIN, signalSet, stringArray } from "./process.ts";
+import { type Command, stringArray } from "./process.ts";
+import { rareCalls } from "./rare_calls.ts";
+import { holdSignalsOfMain, keepSignals } from "./signals.ts";
 
-const { symbols: libc } = Deno.dlopen("libc.so.6", {
+const libc = rareCalls("libc.so.6", {
   execve: { parameters: ["buffer", "buffer", "buffer"], result: "i32" },
   fcntl: { parameters: ["i32", "i32", "i32"], result: "i32" },
-  pthread_sigmask: { parameters: ["i32", "buffer", "usize"], result: "i32" },
   open: { parameters: ["buffer", "i32", "u32"], result: "i32" },
 });
 
 const F_SETFD = 2;
 const FD_CLOEXEC = 1;
 const O_CLOEXEC = 0o2000000;
-const SIG_BLOCK = 0;
-const SIG_UNBLOCK = 1;
 
 /** Opens the file of the program that runs, for coming back to it; also when it has no name any more. */
 export function openOwnProgram(): number {
@@ -40,6 +39,7 @@ export function replaceProgram(command: Command, env: Record<string, string>, fd
   const argv = stringArray(command.args);
   const envp = stringArray(Object.entries(env).map(([key, value]) => `${key}=${value}`));
   const inherited: number[] = [];
+  const release = keepSignals();
   holdSignalsOfMain(true);
   try {
     for (const fd of fds) {
@@ -51,12 +51,8 @@ export function replaceProgram(command: Command, env: Record<string, string>, fd
   } finally {
     for (const fd of inherited) setInherited(fd, false);
     holdSignalsOfMain(false);
+    release();
     // The pointers above lead to these.
     void [argv.strings, envp.strings].map((strings) => strings.map(addressOf));
   }
-}
-
-/** Holds back the signals that are meant for main, on the thread of the caller; or lets those that came meanwhile through. */
-export function holdSignalsOfMain(held: boolean): void {
-  libc.pthread_sigmask(held ? SIG_BLOCK : SIG_UNBLOCK, signalSet(SIGNALS_OF_MAIN), 0n);
 }

@@ -4,8 +4,9 @@
 // messages, which is sound because every call ends before the next begins.
 
 import { checked, EAGAIN, EINTR, errno, SystemError } from "./errno.ts";
+import { rareCalls } from "./rare_calls.ts";
 
-const { symbols: libc } = Deno.dlopen("libc.so.6", {
+const libc = rareCalls("libc.so.6", {
   socketpair: { parameters: ["i32", "i32", "i32", "buffer"], result: "i32" },
   socket: { parameters: ["i32", "i32", "i32"], result: "i32" },
   sendmsg: { parameters: ["i32", "buffer", "i32"], result: "i32" },

@@ -7,8 +7,9 @@
 import { AND, JUMP_IF_EQUAL, layProgram, LOAD_BYTE, RETURN } from "./bpf.ts";
 import { closeFd, cString, O_CLOEXEC, O_NONBLOCK, setNonBlocking, unixAddress } from "./fds.ts";
 import { checked, EADDRINUSE, EAGAIN, errno, SystemError } from "./errno.ts";
+import { rareCalls } from "./rare_calls.ts";
 
-const { symbols: libc } = Deno.dlopen("libc.so.6", {
+const libc = rareCalls("libc.so.6", {
   socket: { parameters: ["i32", "i32", "i32"], result: "i32" },
   bind: { parameters: ["i32", "buffer", "u32"], result: "i32" },
   listen: { parameters: ["i32", "i32"], result: "i32" },

@@ -4,8 +4,9 @@
 
 import { addressOf, closeFd } from "./fds.ts";
 import { checked } from "./errno.ts";
+import { rareCalls } from "./rare_calls.ts";
 
-const { symbols: libc } = Deno.dlopen("libc.so.6", {
+const libc = rareCalls("libc.so.6", {
   epoll_create1: { parameters: ["i32"], result: "i32" },
   epoll_ctl: { parameters: ["i32", "i32", "i32", "buffer"], result: "i32" },
   epoll_wait: { parameters: ["i32", "usize", "i32", "i32"], result: "i32", nonblocking: true },

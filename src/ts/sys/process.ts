@@ -3,10 +3,11 @@
 // the signals that are meant for main blocked from its first instruction (no signal can be blocked in a process whose threads
 // already run). The children are main's alone: they are waited for by pid, never all together.
 
-import { addressOf, cString } from "./fds.ts";
+import { addressOf, closeFd, cString, socketPair } from "./fds.ts";
 import { checked, SystemError } from "./errno.ts";
+import { rareCalls } from "./rare_calls.ts";
 
-const { symbols: libc } = Deno.dlopen("libc.so.6", {
+const libc = rareCalls("libc.so.6", {
   posix_spawn: { parameters: ["buffer", "buffer", "buffer", "buffer", "buffer", "buffer"], result: "i32" },
   posix_spawn_file_actions_init: { parameters: ["buffer"], result: "i32" },
   posix_spawn_file_actions_adddup2: { parameters: ["buffer", "i32", "i32"], result: "i32" },
@@ -32,6 +33,7 @@ export const SIGKILL = 9;
 export const SIGUSR1 = 10;
 export const SIGUSR2 = 12;
 export const SIGTERM = 15;
+export const SIGURG = 23;
 /** What a terminal or a service manager sends to main; workers are told by their channel. */
 export const SIGNALS_OF_MAIN: readonly number[] = [SIGHUP, SIGINT, SIGUSR1, SIGUSR2, SIGTERM];
 
@@ -93,6 +95,19 @@ export function spawn(command: Command, env: Record<string, string>, fd: number)
   } finally {
     libc.posix_spawn_file_actions_destroy(actions);
     libc.posix_spawnattr_destroy(attributes);
+  }
+}
+
+/** The same with one end of a new stream socket; gives the other end, which is the caller's to close. */
+export function spawnConnected(command: Command, env: Record<string, string>): { pid: number; fd: number } {
+  const [ours, theirs] = socketPair();
+  try {
+    return { pid: spawn(command, env, theirs), fd: ours };
+  } catch (error) {
+    closeFd(ours);
+    throw error;
+  } finally {
+    closeFd(theirs);
   }
 }
 

@@ -10,9 +10,10 @@
 import { type Instruction, JUMP_IF_EQUAL, layProgram, LOAD_WORD, RETURN } from "./bpf.ts";
 import { addressOf, closeFd, cString } from "./fds.ts";
 import { checked } from "./errno.ts";
+import { rareCalls } from "./rare_calls.ts";
 import { SYSCALLS } from "./syscalls.ts";
 
-const { symbols: libc } = Deno.dlopen("libc.so.6", {
+const libc = rareCalls("libc.so.6", {
   getpwnam: { parameters: ["buffer"], result: "pointer" },
   getgrnam: { parameters: ["buffer"], result: "pointer" },
   getpwuid: { parameters: ["u32"], result: "pointer" },

@@ -122,10 +122,10 @@ Deno.test("what the schema refuses is wrong usage, with what was expected", () =
       /--header: expected HEADER=TEXT, got "novalue"/,
     ],
     [() => order("route", "remove"), /which route is not said; expected --host, --path/],
-    [() => order("cluster", "update", "app"), /nothing to change is given; expected --backend, --balance/],
+    [() => order("cluster", "update", "app"), /nothing to change is given; expected --backend, --protocol, --balance/],
     [
       () => order("cluster", "update", "app", "--default", "blance"),
-      /--default: expected one of backend, balance, .* got "blance"/,
+      /--default: expected one of backend, protocol, balance, .* got "blance"/,
     ],
     [() => order("settings", "update", "--access-log", "off", "--access-log-path", "x"), /exclude each other/],
     [() => order("cluster", "update", "app", "--balanse", "x"), /unknown option --balanse; did you mean --balance\?/],

@@ -1,6 +1,7 @@
 import { ask, RefusedRequest, Unreachable } from "../../../src/ts/cli/connection.ts";
 import { type ControlRequest, REQUEST_BYTES_MAX } from "../../../src/ts/control/protocol.ts";
-import { AlreadyRunning, type Asking, claimSocketPath, ControlServer } from "../../../src/ts/control/server.ts";
+import { type Asking, ControlServer } from "../../../src/ts/control/server.ts";
+import { AlreadyRunning, claimSocketPath } from "../../../src/ts/control/socket_file.ts";
 import { Poller } from "../../../src/ts/sys/poll.ts";
 import { assert, assertEquals, assertMatch, assertRejects } from "../../support/assert.ts";
 

@@ -61,6 +61,32 @@ Deno.test("changes that come while one is written share the next write", async (
   });
 });
 
+Deno.test("a state that was prepared is saved as a whole; one that was not, or was forgotten, as it is", async () => {
+  await withFolder(async (path) => {
+    const file = new StateFile(new Log(() => {}));
+    await save(file, stateAt(path, 3_000), 1);
+    const prepare = (state: State, revision: number) => file.prepare({ state, revision, hash: hashState(state) });
+    const states = [4_000, 3_999, 3_998, 3_997].map((routes) => stateAt(path, routes));
+    const lines: number[] = [];
+    const saved = async (at: number, revision: number) => {
+      assertEquals(await save(file, states[at]!, revision), undefined);
+      const stored = await readStateFile(path);
+      assertEquals([stored!.revision, stored!.state.routes.length], [revision, 4_000 - at]);
+      lines.push(changesIn(path));
+    };
+    prepare(states[0]!, 2);
+    await saved(0, 2);
+    prepare(states[0]!, 3);
+    await saved(1, 3); // another than was prepared
+    prepare(states[2]!, 4);
+    file.forget();
+    await saved(2, 4);
+    prepare(states[3]!, 4);
+    await saved(3, 5); // prepared for another revision
+    assertEquals(lines, [0, 1, 2, 3]);
+  });
+});
+
 /** Lines behind the checksum of the whole state. */
 function changesIn(path: string): number {
   return Deno.readTextFileSync(path).split("\n").filter((line) => line.startsWith('{"sha256"')).length - 1;

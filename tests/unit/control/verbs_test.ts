@@ -14,6 +14,7 @@ import { Bench, BY } from "./bench.ts";
 import { Client } from "./client.ts";
 
 const delay = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+const GRPC = { order: "add", object: "cluster", name: "grpc", value: { backends: [], protocol: "h2c" } };
 const addRoute = (path: string) => ({ order: "add", object: "route", value: { host: "a.test", path, cluster: "app" } });
 
 async function withMain(body: (client: Client, path: string, bench: Bench) => Promise<void>): Promise<void> {
@@ -120,6 +121,9 @@ Deno.test("status, metrics, workers and log", async () => {
   await withMain(async (client, _path, bench) => {
     const status = await client.ask({ verb: "status" });
     assertEquals([status.workers[0].hash, status.workers[0].differs], [status.served_hash, false]);
+    assertEquals(status.clusters, { "http/1.1": 1, h2: 0, h2c: 0 });
+    await client.ask({ verb: "apply", orders: [GRPC] });
+    assertEquals((await client.ask({ verb: "status" })).clusters, { "http/1.1": 1, h2: 0, h2c: 1 });
     const set = await client.ask({ verb: "workers", set: 2 });
     assertEquals(set.workers.map((w: any) => [w.state, w.differs]), [["serving", false], ["serving", false]]);
     const before = bench.pids();
@@ -127,7 +131,9 @@ Deno.test("status, metrics, workers and log", async () => {
     assert(bench.pids().length === 2 && bench.pids().every((pid) => !before.includes(pid)));
     const { text } = await client.ask({ verb: "metrics" });
     assertMatch(text, /^# HELP kakehi_info .*\n# TYPE kakehi_info gauge\nkakehi_info\{version="[\d.]+"\} 1\n/);
-    assertMatch(text, /\nkakehi_revision 2\n/);
+    assertMatch(text, /\nkakehi_revision 3\n/);
+    assertMatch(text, /\nkakehi_clusters\{protocol="http\/1\.1"\} 1\n/);
+    assertMatch(text, /\nkakehi_clusters\{protocol="h2c"\} 1\n/);
     assertMatch(text, /\nkakehi_requests_total\{worker="1",pid="\d+"\} 0\n/);
     assertMatch(text, /\n# TYPE kakehi_connections_active gauge\n/);
     for (const line of text.trim().split("\n")) {
@@ -142,7 +148,7 @@ Deno.test("status, metrics, workers and log", async () => {
 });
 
 Deno.test("metricsText() escapes what stands in labels", () => {
-  const status = { workers: [], version: '1"\\\n', uptime_ms: 1, revision: 1, memory_bytes: 0 };
+  const status = { workers: [], clusters: {}, version: '1"\\\n', uptime_ms: 1, revision: 1, memory_bytes: 0 };
   assertMatch(metricsText(status as any), /kakehi_info\{version="1\\"\\\\\\n"\} 1/);
 });
 
