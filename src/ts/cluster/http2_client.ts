@@ -217,6 +217,7 @@ export class Http2Client extends Http2Connection implements UpstreamOwner {
   }
 
   protected override onSettings(): void {
+    super.onSettings();
     this.backend.connectSucceeded();
     this.#sendAway();
     this.#callWaiting();
@@ -241,6 +242,7 @@ export class Http2Client extends Http2Connection implements UpstreamOwner {
   }
 
   protected override onPingAnswered(): void {
+    super.onPingAnswered();
     this.#pingDueMs = this.loop.nowMs + Math.max(this.#pingIntervalMs, PING_AGAIN_MS);
   }
 

@@ -1,5 +1,5 @@
-// A connection speaking HTTP/2 (RFC 9113), whichever side we are: feeds the codec with what comes, tells the streams, and keeps
-// the times. Proxy and cluster make of it what a client's connection and one to a backend are.
+// The life of a connection of HTTP/2 (RFC 9113), whichever side we are: its streams, its times, and how it ends. Proxy and
+// cluster make of it what a client's connection and one to a backend are.
 //
 //   OPEN ─ GOAWAY (drain, idle, the peer's) ─► LEAVING ─ no stream is left ─► LINGER ─► closed
 //     └ the peer's fault: GOAWAY ───────────────────────────────────────────────┘
@@ -7,9 +7,9 @@
 // Events of the socket only read and hand over. While the peer does not take what waits for it, nothing more is read from it.
 
 import * as abi from "../../../assembly/abi.ts";
-import { type Connection, WOULD_BLOCK } from "../net/connection.ts";
-import { Http2Stream } from "./stream.ts";
-import { Http2Writer } from "./writer.ts";
+import type { Connection } from "../net/connection.ts";
+import { Http2Reader } from "./reader.ts";
+import type { Http2Stream } from "./stream.ts";
 
 export const OPEN = 0;
 export const LEAVING = 1;
@@ -20,52 +20,21 @@ export const CLOSED = 3;
 const LEAVE_MS = 1_000;
 /** How long SETTINGS may go without acknowledgement (§6.5.3). */
 const SETTINGS_MS = 10_000;
-/** Rates are limited by the second. */
-const TICK_MS = 1_000;
-/** Reads before others have their turn. */
-const ROUNDS_MAX = 8;
-/** What one connection may cause before others have their turn; a stream that is cut costs more than one that begins. */
-const WORK_A_TURN = 32;
-export const WORK_REQUEST = 1;
-const WORK_CUT = 4;
 const LAST_STREAM_MAX = 0x7fffffff;
 
-/** Indexes of the counters of one side. */
-export interface Http2Counts {
-  resets: number;
-  malformed: number;
-  settingsTimeouts: number;
-  stalled: number;
-}
-
-export abstract class Http2Connection extends Http2Writer {
+export abstract class Http2Connection extends Http2Reader {
   protected state = CLOSED;
   /** The first of its streams. */
   protected streams: Http2Stream | null = null;
   streamCount = 0;
-  /** Body bytes that no buffer was free for: where, how many, whose, and whether they end it. */
-  #strandedAt = 0;
-  #strandedBytes = 0;
-  #strandedSlot = -1;
-  #strandedEnds = false;
-  #isReading = false;
   /** The peer has said its first SETTINGS; and accepted ours. */
   isGreeted = false;
   #isAccepted = false;
   #beganMs = 0;
-  #tickedMs = 0;
-  /** When what lies in the input began that is not whole; 0: everything is. */
-  #partialMs = 0;
-  /** What has come ends within a header block. */
-  #isInBlock = false;
-  /** What this turn of the loop has cost so far, in WORK_. */
-  protected work = 0;
   protected idleSinceMs = 0;
   #leavingMs = 0;
   #hasLingered = false;
   #timerMs = Infinity;
-
-  protected abstract readonly counts: Http2Counts;
 
   // ---- beginning ----
 
@@ -75,17 +44,13 @@ export abstract class Http2Connection extends Http2Writer {
     this.adopt(from);
     this.loop.occupy(this.slot, this);
     this.beginWriting();
+    this.beginReading();
     this.h2 = h2;
     this.state = OPEN;
-    this.#strandedBytes = this.#partialMs = this.#leavingMs = 0;
-    this.#isInBlock =
-      this.isGreeted =
-      this.#isAccepted =
-      this.#isReading =
-      this.#hasLingered =
-        false;
+    this.#leavingMs = 0;
+    this.isGreeted = this.#isAccepted = this.#hasLingered = false;
     this.#timerMs = Infinity;
-    this.#beganMs = this.#tickedMs = this.idleSinceMs = this.loop.nowMs;
+    this.#beganMs = this.idleSinceMs = this.loop.nowMs;
     core.codec.h2Begin(h2, role, profile, this.record);
     const to = core.codec.headScratchAt();
     this.output.put(to, core.codec.h2Preface(h2, to));
@@ -105,253 +70,28 @@ export abstract class Http2Connection extends Http2Writer {
     if (this.state < LINGER && this.mustSend) this.wake();
   }
 
-  // ---- receiving ----
-
-  protected read(): void {
-    if (this.#isReading) return;
-    this.#isReading = true;
-    this.work = 0;
-    for (let round = 0;; round++) {
-      if (!this.#feed() || !this.readable) break;
-      if (round === ROUNDS_MAX) {
-        this.wake();
-        break;
-      }
-      if (!this.#receive()) break;
-    }
-    this.#isReading = false;
-    if (this.state < LINGER) this.#rest();
+  protected get isEnding(): boolean {
+    return this.state >= LINGER;
   }
 
-  /** Receives behind what is there. False: nothing came, or the connection is over. */
-  #receive(): boolean {
-    if (this.buffer === 0 && !this.acquireBuffer()) return false;
-    this.#makeRoom();
-    const n = this.receive(this.room);
-    if (n > 0) {
-      this.onReceived();
-      return true;
-    }
-    if (n !== WOULD_BLOCK) this.onInputEnd(n);
-    return false;
-  }
+  // ---- what the peer says of the connection ----
 
-  protected onReceived(): void {}
-
-  /** The peer has ended its side (0), or reading has failed with -errno. */
-  protected abstract onInputEnd(result: number): void;
-
-  #makeRoom(): void {
-    if (this.inAt === this.inEnd) return this.rewind();
-    const start = this.bufferStart;
-    if (this.inAt === start || this.room > this.buffers.capacity >> 1) return;
-    const length = this.inEnd - this.inAt;
-    this.http2.core.codec.copy(start, this.inAt, length);
-    this.inAt = start;
-    this.inEnd = start + length;
-  }
-
-  acquireBuffer(): boolean {
-    const buffer = this.takeBuffer();
-    if (buffer === 0) return this.waitForBuffer();
-    this.useBuffer(buffer);
-    return true;
-  }
-
-  /** A buffer for what the peer sends, or 0. */
-  abstract takeBuffer(): number;
-
-  /** Without a buffer when nothing is in it; what is there in part has to be whole in time. */
-  #rest(): void {
-    const isEmpty = this.inAt === this.inEnd && this.#strandedBytes === 0;
-    if (isEmpty) this.releaseBuffer();
-    if (isEmpty && !this.#isInBlock) this.#partialMs = 0;
-    else if (this.#partialMs === 0) {
-      this.#partialMs = this.loop.nowMs;
-      this.expect(this.#partialMs + this.partialTimeoutMs);
-    }
-  }
-
-  /** Gives the codec what there is. False: something has to be waited for, or the connection is over. */
-  #feed(): boolean {
-    if (this.#strandedBytes > 0 && !this.#storeStranded()) return false;
-    if (this.buffer === 0) return true;
-    const { codec, result } = this.http2.core;
-    if (this.loop.nowMs - this.#tickedMs >= TICK_MS) {
-      this.#tickedMs = this.loop.nowMs;
-      codec.h2Tick(this.h2);
-    }
-    for (;;) {
-      const event = codec.h2Feed(this.h2, this.inAt, this.inEnd - this.inAt);
-      this.#isInBlock = result[abi.R_IN_BLOCK] === 1;
-      this.consume(result[abi.R_CONSUMED]!);
-      if (event === abi.EV_MORE) return true;
-      if (!this.#handle(event) || this.state >= LINGER) return false;
-      if (this.work >= WORK_A_TURN) {
-        this.wake();
-        return false;
-      }
-    }
-  }
-
-  protected consume(bytes: number): void {
-    if (bytes === 0) return;
-    this.inAt += bytes;
-    // a header block has its time as a whole, however many frames it comes in
-    if (!this.#isInBlock) this.#partialMs = 0;
-  }
-
-  /** False: the input has to wait. */
-  #handle(event: number): boolean {
-    const { result } = this.http2.core;
-    switch (event) {
-      case abi.EV_DATA:
-        return this.#onData();
-      case abi.EV_HEADERS:
-        return this.onHeaders();
-      case abi.EV_TRAILERS:
-        return this.#onTrailers();
-      case abi.EV_END:
-        this.streamIn(result[abi.R_SLOT]!)?.end(0);
-        return true;
-      case abi.EV_REPLIES:
-        return this.takeReplies();
-      case abi.EV_RESET:
-        this.http2.counters.add(this.counts.resets, 1);
-        this.work += WORK_CUT;
-        this.streamIn(result[abi.R_SLOT]!)?.onReset(result[abi.R_ERROR_CODE]!);
-        return true;
-      case abi.EV_STREAM_ERROR:
-        this.http2.counters.add(this.counts.malformed, 1);
-        this.work += WORK_CUT;
-        this.streamIn(result[abi.R_SLOT]!)?.onMalformed();
-        return true;
-      case abi.EV_WINDOW:
-        this.#onWindow(result[abi.R_SLOT]!);
-        return true;
-      case abi.EV_SETTINGS:
-        this.#onSettings();
-        return true;
-      case abi.EV_SETTINGS_ACK:
-        this.#isAccepted = true;
-        return true;
-      case abi.EV_PRIORITY:
-        this.#onPriority(result[abi.R_SLOT]!, result[abi.R_PRIORITY]!);
-        return true;
-      case abi.EV_PING_ACK:
-        if (this.#leavingMs !== 0) this.#sayLast();
-        this.onPingAnswered();
-        return true;
-      case abi.EV_GOAWAY:
-        this.onGoaway(result[abi.R_LAST_STREAM]!);
-        return true;
-      case abi.EV_CONNECTION_ERROR:
-        this.fail(result[abi.R_ABUSE]!);
-        return false;
-      default:
-        return true;
-    }
-  }
-
-  /** The stream in a slot; undefined when it is none of this connection's (any more). */
-  protected streamIn(slot: number): Http2Stream | undefined {
-    const handler = slot < 0 ? null : this.loop.handlerOf(slot);
-    return handler instanceof Http2Stream && handler.connection === this ? handler : undefined;
-  }
-
-  // ---- what the codec tells ----
-
-  /** A head, of a stream that begins or of an answer. False: the input has to wait. */
-  protected abstract onHeaders(): boolean;
-
-  /** The peer takes no streams above `last`. */
-  protected onGoaway(_last: number): void {}
-
-  #onTrailers(): boolean {
-    const { codec, result } = this.http2.core;
-    const stream = this.streamIn(result[abi.R_SLOT]!)!;
-    const buffer = this.takeBuffer();
-    if (buffer === 0) {
-      this.waitForBuffer();
-      return false;
-    }
-    const { bytesOffset, capacity } = this.buffers;
-    const code = codec.h2Headers(this.h2, stream.record, buffer, buffer + bytesOffset, capacity);
-    this.consume(result[abi.R_CONSUMED]!);
-    if (code === abi.HEAD_DONE) {
-      codec.keepTrailers(stream.record, buffer);
-      stream.end(buffer);
-      return true;
-    }
-    this.buffers.give(buffer);
-    if (code === abi.H2_CONNECTION_FAILED) {
-      this.fail(result[abi.R_ABUSE]!);
-      return false;
-    }
-    if (code === abi.H2_STREAM_FAILED) this.http2.counters.add(this.counts.malformed, 1);
-    stream.onMalformed();
-    return true;
-  }
-
-  #onData(): boolean {
-    const { result } = this.http2.core;
-    this.#strandedSlot = result[abi.R_SLOT]!;
-    this.#strandedAt = result[abi.R_DATA_AT]!;
-    this.#strandedBytes = result[abi.R_DATA_LENGTH]!;
-    this.#strandedEnds = result[abi.R_END_STREAM] === 1;
-    return this.#storeStranded();
-  }
-
-  #storeStranded(): boolean {
-    const stream = this.streamIn(this.#strandedSlot);
-    if (stream === undefined) {
-      this.#strandedBytes = 0;
-      return true;
-    }
-    const stored = stream.store(this.#strandedAt, this.#strandedBytes);
-    if (stored > 0) this.http2.core.codec.h2Stored(this.h2, stream.record, stored);
-    this.#strandedAt += stored;
-    this.#strandedBytes -= stored;
-    if (this.#strandedBytes > 0) {
-      this.waitForBuffer();
-      return false;
-    }
-    if (this.#strandedEnds) stream.end(0);
-    return true;
-  }
-
-  #onWindow(slot: number): void {
-    this.isWindowShut = false;
-    const stream = this.streamIn(slot);
-    if (stream !== undefined && !stream.writable) this.enqueue(stream);
-  }
-
-  #onSettings(): void {
+  protected onSettings(): void {
     if (!this.isGreeted) {
       this.isGreeted = true;
       this.restTimer();
     }
-    this.isWindowShut = false;
     for (let stream = this.streams; stream !== null; stream = stream.next) {
       if (!stream.writable) this.enqueue(stream);
     }
-    this.onSettings();
   }
 
-  protected onSettings(): void {}
-  protected onPingAnswered(): void {}
-
-  #onPriority(slot: number, priority: number): void {
-    const stream = this.streamIn(slot);
-    // one that waits takes its new place when it waits again
-    if (stream !== undefined) stream.priority = priority;
+  protected onSettingsAccepted(): void {
+    this.#isAccepted = true;
   }
 
-  /** `bytes` of a stream's body have gone on to the other side. */
-  passed(stream: Http2Stream, bytes: number): void {
-    const { codec } = this.http2.core;
-    codec.h2Passed(this.h2, stream.record, bytes);
-    if (codec.h2Replies(this.h2) > 0) this.wake();
+  protected onPingAnswered(): void {
+    if (this.#leavingMs !== 0) this.#sayLast();
   }
 
   // ---- streams ----
@@ -401,8 +141,6 @@ export abstract class Http2Connection extends Http2Writer {
 
   // ---- time ----
 
-  /** How long what has come in part may take to be whole, and the first SETTINGS to come. */
-  protected abstract get partialTimeoutMs(): number;
   /** How long a connection without streams is kept. */
   protected abstract get idleTimeoutMs(): number;
 
@@ -433,7 +171,7 @@ export abstract class Http2Connection extends Http2Writer {
     if (!this.#isAccepted) {
       due = this.#beganMs + (this.isGreeted ? SETTINGS_MS : Math.min(SETTINGS_MS, this.partialTimeoutMs));
     }
-    if (this.#partialMs !== 0) due = Math.min(due, this.#partialMs + this.partialTimeoutMs);
+    if (this.partialMs !== 0) due = Math.min(due, this.partialMs + this.partialTimeoutMs);
     if (this.isBlocked) due = Math.min(due, this.blockedMs + this.http2.timeouts.writeMs);
     if (this.#leavingMs !== 0) due = Math.min(due, this.#leavingMs + LEAVE_MS);
     if (this.streamCount === 0) due = Math.min(due, this.idleSinceMs + this.idleTimeoutMs);
@@ -493,7 +231,6 @@ export abstract class Http2Connection extends Http2Writer {
     this.wake();
   }
 
-  /** The peer's fault; GOAWAY is among the replies. */
   protected fail(abuse: number): void {
     this.http2.counters.add(this.faultCounter(abuse), 1);
     this.#loseStreams();

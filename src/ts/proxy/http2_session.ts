@@ -4,7 +4,8 @@
 import * as abi from "../../../assembly/abi.ts";
 import type { Upstream } from "../cluster/upstream.ts";
 import { abuseCounter } from "../http2/abuse.ts";
-import { Http2Connection, LINGER, OPEN, WORK_REQUEST } from "../http2/connection.ts";
+import { Http2Connection, LINGER, OPEN } from "../http2/connection.ts";
+import { WORK_REQUEST } from "../http2/reader.ts";
 import type { Listener } from "../net/listener.ts";
 import { Counters } from "../observe/counters.ts";
 import type { ProxyContext } from "./context.ts";
