@@ -1,7 +1,7 @@
 // Cost of a route lookup: a handful of rules beside 100,000, and the paths that cost most. `deno bench -A
 // benches/routing_bench.ts`. Each iteration is one lookup of the next of 4,096 requests, so that the tables are
 // read as traffic reads them: "popular" draws hosts by Zipf's law, "uniform" spreads over all of them and so shows the
-// cache misses of the machine. A change is one rule that comes or goes, prepared and committed, with the maintenance that a
+// cache misses of the machine; "own paths" are those of hosts of which no two have one in common. A change is one rule that comes or goes, prepared and committed, with the maintenance that a
 // worker's loop does after it. The lines to compare are those of a group.
 
 import { Router, type RouteRule } from "../src/ts/routing/router.ts";
@@ -29,6 +29,10 @@ const REQUESTS = 4096;
 bench("lookup", "10 routes, 1 host", few, traffic(1, REQUESTS, false), true);
 bench("lookup", "100,000 routes, 10,000 hosts, popular", many, traffic(10_000, REQUESTS, true));
 bench("lookup", "100,000 routes, 10,000 hosts, uniform", many, traffic(10_000, REQUESTS, false));
+bench("own paths", "10 routes, 1 host", Router.compile(manyRules(1, "own")), traffic(1, REQUESTS, false, "own"), true);
+const manyOwn = Router.compile(manyRules(10_000, "own"));
+bench("own paths", "100,000 routes, no path in common, popular", manyOwn, traffic(10_000, REQUESTS, true, "own"));
+bench("own paths", "100,000 routes, no path in common, uniform", manyOwn, traffic(10_000, REQUESTS, false, "own"));
 const changed = Router.compile(rules);
 const changes = new Changes(changed, rules);
 for (let i = 0; i < 200_000; i++) changes.next();

@@ -21,13 +21,24 @@ export function siteRules(host: string): RouteRule[] {
   return paths.map((path) => ({ host, path, methods: [], headers: {}, priority: 0 }));
 }
 
+/** Names of one length: reading a name costs by the byte, so one of few hosts must be as long as one of many. */
 export function hostName(number: number): string {
-  return `shop-${number.toString(36)}.customers.example.com`;
+  return `shop-${number.toString(36).padStart(4, "0")}.customers.example.com`;
+}
+
+/** Whether the hosts of a platform have the same paths, as most have, or each its own, which no two share. */
+export type PathStyle = "common" | "own";
+
+function pathOf(path: string, number: number, style: PathStyle): string {
+  if (style === "common" || path.length < 2) return path;
+  return `${path.slice(0, 2)}${number.toString(36).padStart(4, "0")}${path.slice(2)}`;
 }
 
 /** Rules for so many hosts, ten each. */
-export function manyRules(hosts: number): RouteRule[] {
-  return Array.from({ length: hosts }, (_, number) => siteRules(hostName(number))).flat();
+export function manyRules(hosts: number, style: PathStyle = "common"): RouteRule[] {
+  const site = (number: number) =>
+    siteRules(hostName(number)).map((rule) => ({ ...rule, path: pathOf(rule.path, number, style) }));
+  return Array.from({ length: hosts }, (_, number) => site(number)).flat();
 }
 
 /** Rules of one host that differ by their paths, or by a header that is asked for. */
@@ -96,11 +107,11 @@ export class Requests {
 }
 
 /** Hosts by Zipf's law, or all alike; the sequence is the same in each run. */
-export function traffic(hosts: number, count: number, isPopular: boolean): Requests {
+export function traffic(hosts: number, count: number, isPopular: boolean, style: PathStyle = "common"): Requests {
   let state = 12345;
   const random = () => (state = Math.imul(state, 1664525) + 1013904223 >>> 0) / 2 ** 32;
   return new Requests(Array.from({ length: count }, () => {
     const number = Math.floor(isPopular ? hosts ** random() - 1 : hosts * random());
-    return [hostName(number), PATHS[Math.floor(random() * PATHS.length)]!];
+    return [hostName(number), pathOf(PATHS[Math.floor(random() * PATHS.length)]!, number, style)];
   }));
 }

@@ -38,8 +38,13 @@ export interface Difference {
  * are told one by one where their cluster is in both states, and as a field of it where it is not. Cost as `changesBetween`.
  */
 export function describeDifference(a: State, b: State): Difference[] {
-  const changes = changesBetween(a, b);
-  const named = changes.map((change) => describe(change, inheritedFrom(a), inheritedFrom(b))).flat();
+  return describeChanges(changesBetween(a, b), a, b);
+}
+
+/** The same for who knows already what differs. */
+export function describeChanges(changes: readonly Change[], a: State, b: State): Difference[] {
+  const [before, after] = [inheritedFrom(a), inheritedFrom(b)];
+  const named = changes.flatMap((change) => describe(change, before, after));
   const differences = [...settings(changes), ...named];
   return differences.sort((x, y) => RANK[x.object] - RANK[y.object] || compare(placeOf(x), placeOf(y)));
 }

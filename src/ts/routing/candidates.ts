@@ -2,11 +2,12 @@
 // that is in force is in order already, so a place is found by halving, and a list of thousands costs a copy of its words
 // and a dozen comparisons.
 
+import type { CANDIDATE } from "./answers.ts";
 import type { GroupEdit } from "./edits.ts";
 import { PathRegex } from "./path_regex.ts";
 import type { PreparedChange } from "./prepared.ts";
 import { type CanonicalRule, canonicalRule, saysTheSame } from "./rule.ts";
-import { CANDIDATE, REGEX_CANDIDATE, type Tables } from "./tables.ts";
+import { REGEX_CANDIDATE, type Tables } from "./tables.ts";
 
 type Compare = (a: CanonicalRule, b: CanonicalRule) => number;
 

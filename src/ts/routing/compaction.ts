@@ -1,19 +1,18 @@
-// Regains the gaps that changes leave in the arena: a pass goes through all hosts and moves the records that lie in sparse
-// regions. It is made in small steps between lookups and changes; after each step every record is in its place.
+// Regains the gaps that changes leave in the arena: a pass goes through all paths and all hosts and moves the records that lie
+// in sparse regions. It is made in small steps between lookups and changes; after each step every record is in its place.
 //
 // Changes may move hosts and paths to slots that the pass has gone by, so a pass may leave records behind. Nothing depends
 // on it: a region is free when nothing in it is in use, and what is left waits for the next pass.
 
+import { listAnswer, listOf, listSize } from "./answers.ts";
+import { pathSize } from "./paths.ts";
 import {
-  CANDIDATE,
   HOST_ANY,
-  HOST_PATH_MASK,
-  HOST_PATHS,
   HOST_REGEXES,
+  HOST_TABLE,
+  HOST_TABLE_MASK,
   hostSize,
-  listSize,
-  pathSize,
-  REGEX_CANDIDATE,
+  regexListSize,
   type Tables,
   tableSize,
 } from "./tables.ts";
@@ -26,10 +25,12 @@ const PASSES_MAX = 16;
 
 export class Compaction {
   private isRunning = false;
+  /** The next slot of the table of the paths; they come before the hosts. */
+  private pathSlot = 0;
   /** The next host, by its slot; -1 is any host. */
   private hostSlot = -1;
-  /** The next slot of that host's paths; -1 before the host's own record. */
-  private pathSlot = -1;
+  /** The next slot of that host's table; -1 before the host's own record. */
+  private answerSlot = -1;
   /** Whether the pass has moved anything, and how many there have been in a row. */
   private hasMoved = false;
   private passes = 0;
@@ -67,8 +68,9 @@ export class Compaction {
     this.tables.arena.condemn();
     this.isRunning = true;
     this.hasMoved = false;
+    this.pathSlot = 0;
     this.hostSlot = -1;
-    this.pathSlot = -1;
+    this.answerSlot = -1;
   }
 
   private end(): void {
@@ -80,21 +82,31 @@ export class Compaction {
     this.waitsFor = arena.releasedWords + (arena.words.length >> 3);
   }
 
-  /** Goes on by a host or by a path; false at the end, and where there is no room to move to. */
+  /** Goes on by a path, a host or an answer; false at the end, and where there is no room to move to. */
   private moveNext(): boolean {
-    const { tables: { hosts, anyHost }, hostSlot } = this;
+    const { tables: { arena, paths, hosts, anyHost }, hostSlot } = this;
+    if (this.pathSlot <= paths.slots.mask) return this.movePath(2 * this.pathSlot++ + 1);
     if (hostSlot > hosts.mask) return false;
     const host = hostSlot < 0 ? anyHost : hosts.words[2 * hostSlot + 1]!;
-    if (host !== 0 && this.pathSlot < 0) {
-      this.pathSlot = 0;
+    if (host !== 0 && this.answerSlot < 0) {
+      this.answerSlot = 0;
       return this.moveHost(host);
     }
-    if (host !== 0 && this.pathSlot <= this.tables.arena.words[host + HOST_PATH_MASK]!) {
-      return this.movePath(this.tables.arena.words[host + HOST_PATHS]! + 2 * this.pathSlot++);
+    if (host !== 0 && this.answerSlot <= arena.words[host + HOST_TABLE_MASK]!) {
+      return this.moveAnswer(arena.words[host + HOST_TABLE]! + 2 * this.answerSlot++ + 1);
     }
     this.hostSlot++;
-    this.pathSlot = -1;
+    this.answerSlot = -1;
     return true;
+  }
+
+  private movePath(pointer: number): boolean {
+    const { arena: { words }, paths: { slots } } = this.tables;
+    const record = slots.get(pointer);
+    if (record === 0) return true;
+    const to = this.move(record, pathSize(words, record));
+    if (to !== 0) slots.set(pointer, to);
+    return to !== 0;
   }
 
   /** Moves the record of a host, its lists and its table. */
@@ -106,15 +118,19 @@ export class Compaction {
     if (hostSlot < 0) tables.anyHost = to;
     else tables.hosts.words[2 * hostSlot + 1] = to;
     const { words } = arena;
-    return this.moveChild(to + HOST_PATHS, tableSize(words[to + HOST_PATH_MASK]!)) &&
-      this.moveChild(to + HOST_ANY, listSize(words, words[to + HOST_ANY]!, CANDIDATE)) &&
-      this.moveChild(to + HOST_REGEXES, listSize(words, words[to + HOST_REGEXES]!, REGEX_CANDIDATE));
+    return this.moveChild(to + HOST_TABLE, tableSize(words[to + HOST_TABLE_MASK]!)) &&
+      this.moveAnswer(to + HOST_ANY) &&
+      this.moveChild(to + HOST_REGEXES, regexListSize(words, words[to + HOST_REGEXES]!));
   }
 
-  private movePath(slot: number): boolean {
-    const { words } = this.tables.arena;
-    const record = words[slot + 1]!;
-    return record === 0 || this.moveChild(slot + 1, pathSize(words, record));
+  /** Moves the list of an answer, if it has one. */
+  private moveAnswer(pointer: number): boolean {
+    const { arena } = this.tables;
+    const list = listOf(arena.words[pointer]!);
+    if (list === 0) return true;
+    const to = this.move(list, listSize(arena.words, list));
+    if (to !== 0 && to !== list) arena.patch(pointer, listAnswer(to));
+    return to !== 0;
   }
 
   /** Moves the record that a word points at, if it does. */

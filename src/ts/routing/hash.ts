@@ -15,6 +15,15 @@ export function randomWords(count: number): Int32Array {
   return words;
 }
 
+/** The words, or so many with them at the beginning: what is hashed already stays as it is. */
+export function extended(weights: Int32Array, length: number, random: RandomWords): Int32Array {
+  if (length <= weights.length) return weights;
+  const longer = new Int32Array(length);
+  longer.set(weights);
+  longer.set(random(length - weights.length), weights.length);
+  return longer;
+}
+
 /** Spreads a hash over all bits (the finaliser of MurmurHash3), since tables take the low ones. */
 export function mix(hash: number): number {
   hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);

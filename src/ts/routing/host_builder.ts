@@ -1,33 +1,35 @@
 // How the record of a host becomes another: its lists and its paths are made anew where an edit names them, and only there.
 
+import { AnswerBuilder } from "./answer_builder.ts";
 import { type Candidates, CandidateWriter } from "./candidates.ts";
 import type { GroupEdit, HostEdit } from "./edits.ts";
 import { textWords, writeText } from "./hash.ts";
 import { PathsBuilder } from "./paths_builder.ts";
 import type { PreparedChange } from "./prepared.ts";
-import { compareConditions, compareRegexes, sortRules } from "./rule.ts";
+import { compareRegexes, sortRules } from "./rule.ts";
 import {
-  CANDIDATE,
   HOST_ANY,
   HOST_NAME,
-  HOST_PATHS,
   HOST_REGEXES,
+  HOST_TABLE,
   hostHead,
   hostSize,
-  listSize,
   REGEX_CANDIDATE,
+  regexListSize,
   type Tables,
 } from "./tables.ts";
 
 export class HostBuilder {
   private readonly writer: CandidateWriter;
+  private readonly answers: AnswerBuilder;
   private readonly paths: PathsBuilder;
   /** The words of the host before its name, as they will be. */
   private readonly fields = new Int32Array(HOST_NAME);
 
   constructor(private readonly tables: Tables, private readonly prepared: PreparedChange) {
     this.writer = new CandidateWriter(tables, prepared);
-    this.paths = new PathsBuilder(tables, prepared, this.writer);
+    this.answers = new AnswerBuilder(tables, prepared, this.writer);
+    this.paths = new PathsBuilder(tables, prepared, this.answers);
   }
 
   build(edit: HostEdit): void {
@@ -37,8 +39,8 @@ export class HostBuilder {
     const host = old !== 0 ? old : this.newHost(edit);
     fields.set(arena.words.subarray(host, host + HOST_NAME));
     this.paths.build(fields, edit.paths);
-    fields[HOST_ANY] = this.list(fields[HOST_ANY]!, edit.any, CANDIDATE);
-    fields[HOST_REGEXES] = this.list(fields[HOST_REGEXES]!, edit.regexes, REGEX_CANDIDATE);
+    fields[HOST_ANY] = this.answers.build(fields[HOST_ANY]!, edit.any);
+    fields[HOST_REGEXES] = this.regexes(fields[HOST_REGEXES]!, edit.regexes);
     if (old === 0) this.addHost(edit, host);
     else if (this.isEmpty()) this.removeHost(edit, host);
     else this.patchHost(host);
@@ -46,7 +48,7 @@ export class HostBuilder {
 
   private isEmpty(): boolean {
     const { fields } = this;
-    return fields[HOST_PATHS] === 0 && fields[HOST_ANY] === 0 && fields[HOST_REGEXES] === 0;
+    return fields[HOST_TABLE] === 0 && fields[HOST_ANY] === 0 && fields[HOST_REGEXES] === 0;
   }
 
   private newHost({ name, isWildcard }: HostEdit): number {
@@ -76,19 +78,18 @@ export class HostBuilder {
     }
   }
 
-  /** What a list of rules for any path, or of expressions, becomes. */
-  private list(old: number, { added, removed }: GroupEdit, stride: Candidates["stride"]): number {
+  /** What a list of expressions becomes. */
+  private regexes(old: number, { added, removed }: GroupEdit): number {
     if (added.length === 0 && removed.size === 0) return old;
     const { words } = this.tables.arena;
-    const before: Candidates = { at: old + 1, count: words[old]!, stride };
+    const before: Candidates = { at: old + 1, count: words[old]!, stride: REGEX_CANDIDATE };
     const count = before.count - removed.size + added.length;
-    if (old !== 0) this.prepared.release(old, listSize(words, old, stride));
-    const list = count === 0 ? 0 : this.prepared.reserve(1 + stride * count);
-    const compare = stride === REGEX_CANDIDATE ? compareRegexes : compareConditions;
+    if (old !== 0) this.prepared.release(old, regexListSize(words, old));
+    const list = count === 0 ? 0 : this.prepared.reserve(1 + REGEX_CANDIDATE * count);
     if (count === 0) this.writer.dropAll(before);
     else {
       this.tables.arena.words[list] = count;
-      this.writer.write(list + 1, before, sortRules(added, compare), removed, compare);
+      this.writer.write(list + 1, before, sortRules(added, compareRegexes), removed, compareRegexes);
     }
     return list;
   }

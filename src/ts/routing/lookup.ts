@@ -2,6 +2,8 @@
 // So the cost is that of reading the host and the path, plus a probe or two, however many rules there are; and a path of
 // thousands of segments costs no more probes than the host has rules of different depth.
 //
+// The host is looked for before the path is read: while the processor waits for the host's record it reads the path.
+//
 // Nothing here allocates but a regular expression that has to be tried. Lookups do not nest, so they share scratch.
 
 import { type Condition, hasMethod } from "./conditions.ts";
@@ -9,24 +11,24 @@ import { mix, nameKey, sameBytes } from "./hash.ts";
 import { pathText } from "./path_form.ts";
 import type { PathRegex } from "./path_regex.ts";
 import { RequestWalk } from "./request_walk.ts";
+import { CANDIDATE, LIST_CANDIDATES, LIST_EXACT_COUNT, LIST_PREFIX_COUNT } from "./answers.ts";
+import { PATH_KEY, PATH_LENGTH, PATH_TEXT } from "./paths.ts";
 import {
-  CANDIDATE,
   depthBit,
   HOST_ANY,
   HOST_EXACT_DEPTHS,
   HOST_NAME,
-  HOST_PATH_MASK,
-  HOST_PATHS,
   HOST_PREFIX_DEPTHS,
   HOST_REGEXES,
-  PATH_CANDIDATES,
-  PATH_EXACT_COUNT,
-  PATH_LENGTH,
-  PATH_PREFIX_COUNT,
-  pathTextAt,
+  HOST_TABLE,
+  HOST_TABLE_MASK,
   REGEX_CANDIDATE,
   type Tables,
 } from "./tables.ts";
+
+// As in answers.ts, for the reason that request_walk.ts gives.
+const EXACT = 1;
+const PREFIX = 2;
 
 /** Headers of the request being routed; asked only when a candidate rule has header conditions. */
 export interface HeaderLookup {
@@ -39,6 +41,7 @@ export class RouteLookup extends RequestWalk {
   private words: Int32Array;
   private chars: Uint8Array;
   private hostSlots: Int32Array;
+  private pathSlots: Int32Array;
   private anyHost = 0;
   private readonly conditions: readonly (Condition | undefined)[];
   private readonly regexes: readonly (PathRegex | undefined)[];
@@ -48,6 +51,7 @@ export class RouteLookup extends RequestWalk {
     this.words = tables.arena.words;
     this.chars = tables.arena.chars;
     this.hostSlots = tables.hosts.words;
+    this.pathSlots = tables.paths.slots.words;
     this.conditions = tables.conditions.values;
     this.regexes = tables.regexes.values;
     this.adopt();
@@ -55,13 +59,14 @@ export class RouteLookup extends RequestWalk {
 
   /** Reads the tables as they are now; to be called whenever they have changed. */
   protected adopt(): void {
-    const { arena, hosts, anyHost, nameWeights, pathWeights, wildcardDepths, depths } = this.tables;
+    const { arena, hosts, paths, anyHost, nameWeights, wildcardDepths, depths } = this.tables;
     this.words = arena.words;
     this.chars = arena.chars;
     this.hostSlots = hosts.words;
+    this.pathSlots = paths.slots.words;
     this.anyHost = anyHost;
     this.nameWeights = nameWeights;
-    this.pathWeights = pathWeights;
+    this.pathWeights = paths.weights;
     this.wildcardDepths = wildcardDepths;
     this.setDepthMax(depths.length - 1);
   }
@@ -80,15 +85,27 @@ export class RouteLookup extends RequestWalk {
     methodLength: number,
     headers: HeaderLookup,
   ): number {
-    this.readPath(bytes, pathAt, pathLength);
     this.readHost(bytes, hostAt, hostLength);
-    for (let rank = this.suffixes + 1; rank >= 0; rank--) {
-      const host = this.hostOfRank(rank);
-      if (host === 0) continue;
-      const rule = this.ruleOfHost(host, bytes, methodAt, methodLength, headers);
-      if (rule >= 0) return rule;
+    const record = this.likelyHost();
+    this.readPath(bytes, pathAt, pathLength);
+    let rank = this.suffixes + 1;
+    let host = record !== 0 && this.isHost(record, this.nameAt, this.nameLength, 0) ? record : this.hostOfRank(rank);
+    for (;;) {
+      const rule = host === 0 ? -1 : this.ruleOfHost(host, bytes, methodAt, methodLength, headers);
+      if (rule >= 0 || rank === 0) return rule;
+      host = this.hostOfRank(--rank);
     }
-    return -1;
+  }
+
+  /** The record of the first host that has the hash of the name, which is not compared yet, or 0. */
+  private likelyHost(): number {
+    const { hostSlots } = this;
+    const mask = hostSlots.length - 1;
+    const key = nameKey(this.nameHashes[0]!, 0);
+    for (let slot = (key << 1) & mask;; slot = (slot + 2) & mask) {
+      const host = hostSlots[slot + 1]!;
+      if (host === 0 || hostSlots[slot] === key) return host;
+    }
   }
 
   /** The record of the host that is considered at a rank: the exact name, its suffixes from the longest, any (0). */
@@ -102,19 +119,20 @@ export class RouteLookup extends RequestWalk {
   }
 
   private findHost(hashAt: number, at: number, length: number, kind: number): number {
-    const { words, hostSlots } = this;
+    const { hostSlots } = this;
     const mask = hostSlots.length - 1;
     const key = nameKey(this.nameHashes[hashAt]!, kind);
-    const head = 2 * length + kind;
     for (let slot = (key << 1) & mask;; slot = (slot + 2) & mask) {
       const host = hostSlots[slot + 1]!;
       if (host === 0) return 0;
-      if (hostSlots[slot] === key && words[host] === head && this.isName(host, at, length)) return host;
+      if (hostSlots[slot] === key && this.isHost(host, at, length, kind)) return host;
     }
   }
 
-  private isName(host: number, at: number, length: number): boolean {
+  /** Whether a record is that of the host (0) or wildcard (1) with the name at `at`. */
+  private isHost(host: number, at: number, length: number, kind: number): boolean {
     const { words, chars, name } = this;
+    if (words[host] !== 2 * length + kind) return false;
     if (sameBytes(words, host + HOST_NAME, name, at, length)) return true;
     const known = 4 * (host + HOST_NAME);
     for (let i = 0; i < length; i++) {
@@ -125,24 +143,22 @@ export class RouteLookup extends RequestWalk {
 
   /** The rule of a host that answers, or -1. */
   private ruleOfHost(host: number, bytes: Uint8Array, methodAt: number, methodLength: number, h: HeaderLookup): number {
-    const { words, wholeDepth: depth } = this;
-    // No path has depth 0, which stands for one that no rule can name.
-    if (depth > 0 && (words[host + HOST_EXACT_DEPTHS]! & depthBit(depth)) !== 0) {
-      const record = this.findPath(host, depth);
-      if (record !== 0) {
-        const count = words[record + PATH_EXACT_COUNT]!;
-        const rule = this.firstOf(record + PATH_CANDIDATES, count, bytes, methodAt, methodLength, h);
-        if (rule >= 0) return rule;
-      }
-    }
+    const { words, wholeDepth } = this;
     const prefixDepths = words[host + HOST_PREFIX_DEPTHS]!;
+    let whole = 0;
+    // No path has depth 0, which stands for one that no rule can name.
+    if (wholeDepth > 0 && ((words[host + HOST_EXACT_DEPTHS]! | prefixDepths) & depthBit(wholeDepth)) !== 0) {
+      whole = this.findAnswer(host, wholeDepth);
+      if ((whole & EXACT) !== 0) return whole >>> 2;
+      const rule = this.exactRule(whole, bytes, methodAt, methodLength, h);
+      if (rule >= 0) return rule;
+    }
     if (prefixDepths !== 0) {
       for (let d = this.deepest(prefixDepths); d > 0; d--) {
         if ((prefixDepths & depthBit(d)) === 0) continue;
-        const record = this.findPath(host, d);
-        if (record === 0) continue;
-        const at = record + PATH_CANDIDATES + 2 * words[record + PATH_EXACT_COUNT]!;
-        const rule = this.firstOf(at, words[record + PATH_PREFIX_COUNT]!, bytes, methodAt, methodLength, h);
+        const answer = d === wholeDepth ? whole : this.findAnswer(host, d);
+        if ((answer & PREFIX) !== 0) return answer >>> 2;
+        const rule = this.prefixRule(answer, bytes, methodAt, methodLength, h);
         if (rule >= 0) return rule;
       }
     }
@@ -152,7 +168,7 @@ export class RouteLookup extends RequestWalk {
       if (rule >= 0) return rule;
     }
     const any = words[host + HOST_ANY]!;
-    return any === 0 ? -1 : this.firstOf(any + 1, words[any]!, bytes, methodAt, methodLength, h);
+    return (any & PREFIX) !== 0 ? any >>> 2 : this.prefixRule(any, bytes, methodAt, methodLength, h);
   }
 
   /** The deepest prefix of the path that a host with these depths may have. */
@@ -163,20 +179,60 @@ export class RouteLookup extends RequestWalk {
     return known < bound ? known : bound;
   }
 
-  /** The record in the table of a host of the prefix of the request's path that has this depth, or 0. */
-  private findPath(host: number, depth: number): number {
-    const { words, path, pathAt } = this;
-    const table = words[host + HOST_PATHS]!;
-    const mask = words[host + HOST_PATH_MASK]!;
-    const length = this.prefixEnds[depth]!;
-    const key = mix(this.prefixHashes[depth]!);
+  /** What a host has for the prefix of the request's path that has this depth, or 0. */
+  private findAnswer(host: number, depth: number): number {
+    const { words } = this;
+    const path = this.findPath(depth);
+    if (path === 0) return 0;
+    const table = words[host + HOST_TABLE]!;
+    const mask = words[host + HOST_TABLE_MASK]!;
+    const key = words[path + PATH_KEY]!;
     for (let slot = key & mask;; slot = (slot + 1) & mask) {
-      const at = table + 2 * slot;
-      const record = words[at + 1]!;
-      if (record === 0) return 0;
-      if (words[at] !== key || words[record + PATH_LENGTH] !== length) continue;
-      if (sameBytes(words, pathTextAt(words, record), path, pathAt, length)) return record;
+      const answer = words[table + 2 * slot + 1]!;
+      if (answer === 0 || words[table + 2 * slot] === key) return answer;
     }
+  }
+
+  /** The record of the prefix of the request's path that has this depth, or 0. */
+  private findPath(depth: number): number {
+    const { words, pathSlots, path, pathAt } = this;
+    const mask = pathSlots.length - 1;
+    const length = this.prefixEnds[depth]!;
+    const hash = mix(this.prefixHashes[depth]!);
+    for (let slot = (hash << 1) & mask;; slot = (slot + 2) & mask) {
+      const record = pathSlots[slot + 1]!;
+      if (record === 0) return 0;
+      if (pathSlots[slot] !== hash || words[record + PATH_LENGTH] !== length) continue;
+      if (sameBytes(words, record + PATH_TEXT, path, pathAt, length)) return record;
+    }
+  }
+
+  /** The rule of an answer for the path itself that asks more, or -1. */
+  private exactRule(
+    answer: number,
+    bytes: Uint8Array,
+    methodAt: number,
+    methodLength: number,
+    h: HeaderLookup,
+  ): number {
+    if (answer === 0 || (answer & PREFIX) !== 0) return -1;
+    const list = answer >>> 2;
+    const count = this.words[list + LIST_EXACT_COUNT]!;
+    return this.firstOf(list + LIST_CANDIDATES, count, bytes, methodAt, methodLength, h);
+  }
+
+  /** The rule of an answer for the path and what is below it that asks more, or -1. */
+  private prefixRule(
+    answer: number,
+    bytes: Uint8Array,
+    methodAt: number,
+    methodLength: number,
+    h: HeaderLookup,
+  ): number {
+    if (answer === 0 || (answer & EXACT) !== 0) return -1;
+    const list = answer >>> 2;
+    const at = list + LIST_CANDIDATES + 2 * this.words[list + LIST_EXACT_COUNT]!;
+    return this.firstOf(at, this.words[list + LIST_PREFIX_COUNT]!, bytes, methodAt, methodLength, h);
   }
 
   /** The first of the candidates whose conditions hold, or -1. */
@@ -240,19 +296,27 @@ export class RouteLookup extends RequestWalk {
     for (let rank = this.suffixes + 1; rank >= 0; rank--) {
       const host = this.hostOfRank(rank);
       if (host === 0) continue;
-      const exact = wholeDepth > 0 ? this.findPath(host, wholeDepth) : 0;
-      if (exact !== 0) yield* this.listed(exact + PATH_CANDIDATES, words[exact + PATH_EXACT_COUNT]!, CANDIDATE);
-      for (let d = depth; d > 0; d--) {
-        const record = this.findPath(host, d);
-        if (record === 0) continue;
-        const at = record + PATH_CANDIDATES + CANDIDATE * words[record + PATH_EXACT_COUNT]!;
-        yield* this.listed(at, words[record + PATH_PREFIX_COUNT]!, CANDIDATE);
-      }
+      if (wholeDepth > 0) yield* this.rulesOf(this.findAnswer(host, wholeDepth), EXACT);
+      for (let d = depth; d > 0; d--) yield* this.rulesOf(this.findAnswer(host, d), PREFIX);
       const regexes = words[host + HOST_REGEXES]!;
       if (regexes !== 0) yield* this.listed(regexes + 1, words[regexes]!, REGEX_CANDIDATE);
-      const any = words[host + HOST_ANY]!;
-      if (any !== 0) yield* this.listed(any + 1, words[any]!, CANDIDATE);
+      yield* this.rulesOf(words[host + HOST_ANY]!, PREFIX);
     }
+  }
+
+  /** The rules of one kind that an answer has. */
+  private *rulesOf(answer: number, kind: typeof EXACT | typeof PREFIX): Generator<number> {
+    const { words } = this;
+    if ((answer & (EXACT | PREFIX)) === kind) yield answer >>> 2;
+    if (answer === 0 || (answer & (EXACT | PREFIX)) !== 0) return;
+    const list = answer >>> 2;
+    const exactCount = words[list + LIST_EXACT_COUNT]!;
+    if (kind === EXACT) yield* this.listed(list + LIST_CANDIDATES, exactCount, CANDIDATE);
+    else {yield* this.listed(
+        list + LIST_CANDIDATES + CANDIDATE * exactCount,
+        words[list + LIST_PREFIX_COUNT]!,
+        CANDIDATE,
+      );}
   }
 
   private *listed(at: number, count: number, stride: number): Generator<number> {

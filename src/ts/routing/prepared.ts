@@ -6,6 +6,9 @@ import type { RouteChange } from "./edits.ts";
 import { copySlots, eraseSlot, insertSlot, nextSlotCount, SlotTable, type SlotWords } from "./slots.ts";
 import type { Tables } from "./tables.ts";
 
+/** The table of the hosts has room for twice as many: a name that is not in its first slot costs a misprediction. */
+const HOST_ROOM = 2;
+
 /** A host as its table has it. */
 interface HostEntry {
   key: number;
@@ -21,6 +24,8 @@ export class PreparedChange implements SlotWords {
   /** Numbers of conditions and expressions that have been acquired, and those to release. */
   private readonly conditions = { acquired: [] as number[], released: [] as number[] };
   private readonly regexes = { acquired: [] as number[], released: [] as number[] };
+  /** Paths that a host has got, and that one will not have any more. */
+  private readonly paths = { acquired: [] as number[], released: [] as number[] };
   private readonly hostsAdded: HostEntry[] = [];
   private readonly hostsRemoved: HostEntry[] = [];
   /** The table of the hosts as it will be, if it gets another size. */
@@ -69,6 +74,18 @@ export class PreparedChange implements SlotWords {
     if (regex !== 0) this.regexes.released.push(regex);
   }
 
+  /** A path that a host gets; gives its record. */
+  acquirePath(path: string): number {
+    const record = this.tables.paths.acquire(path);
+    this.paths.acquired.push(record);
+    return record;
+  }
+
+  /** A path that a host has no more. */
+  dropPath(record: number): void {
+    this.paths.released.push(record);
+  }
+
   addHost(key: number, record: number, wildcardLabels: number): void {
     this.hostsAdded.push({ key, record });
     if (wildcardLabels > 0) addTo(this.wildcards, Math.min(wildcardLabels, 31), 1);
@@ -89,10 +106,12 @@ export class PreparedChange implements SlotWords {
 
   // ---- the end ----
 
-  /** Makes the table of the hosts if it gets another size, which is too much for the commit. */
+  /** Gives the tables of hosts and paths another size if they need one, which is too much for the commit. */
   settle(): void {
-    const { tables: { hosts, hostCount }, hostsAdded, hostsRemoved } = this;
-    const slots = nextSlotCount(hostCount + hostsAdded.length - hostsRemoved.length, hosts.mask + 1);
+    const { tables: { hosts, hostCount, paths }, hostsAdded, hostsRemoved } = this;
+    paths.fit(paths.count);
+    const count = hostCount + hostsAdded.length - hostsRemoved.length;
+    const slots = nextSlotCount(HOST_ROOM * count, hosts.mask + 1);
     if (slots === hosts.mask + 1) return;
     const resized = new SlotTable(slots);
     const removed = new Set(hostsRemoved.map(({ record }) => record));
@@ -108,7 +127,7 @@ export class PreparedChange implements SlotWords {
     for (const [at, value] of this.patches) tables.arena.patch(at, value);
     for (const { id, rule } of this.changes) tables.rules.set(id, rule);
     this.commitDepths();
-    this.giveBack(this.released, this.conditions.released, this.regexes.released);
+    this.giveBack("released", this.released);
   }
 
   private commitHosts(): void {
@@ -133,14 +152,15 @@ export class PreparedChange implements SlotWords {
 
   /** Gives back what has been made ready. */
   discard(): void {
-    this.giveBack(this.reserved, this.conditions.acquired, this.regexes.acquired);
+    this.giveBack("acquired", this.reserved);
   }
 
-  private giveBack(records: readonly number[], conditions: readonly number[], regexes: readonly number[]): void {
+  private giveBack(kind: "acquired" | "released", records: readonly number[]): void {
     const { tables } = this;
     for (let i = 0; i < records.length; i += 2) tables.arena.release(records[i]!, records[i + 1]!);
-    for (const condition of conditions) tables.conditions.release(condition);
-    for (const regex of regexes) tables.regexes.release(regex);
+    for (const path of this.paths[kind]) tables.paths.release(path);
+    for (const condition of this.conditions[kind]) tables.conditions.release(condition);
+    for (const regex of this.regexes[kind]) tables.regexes.release(regex);
   }
 }
 

@@ -55,7 +55,7 @@ export class Router extends RouteLookup {
     if (this.prepared) this.discard(this.prepared);
     try {
       tables.arena.advance(REGIONS_PER_CHANGE);
-      tables.arena.expect(WORDS_PER_RULE * changes.length);
+      tables.arena.expect(WORDS_PER_RULE * changes.filter(({ rule }) => rule).length);
       this.prepared = build(tables, lastChanges(changes, tables.rules));
       tables.arena.keepRoom();
     } finally {

@@ -1,53 +1,47 @@
-// The rules in force as flat tables. What a lookup reads is a table of slots for the hosts and one array of records
-// (arena.ts). The records of a host lie together when they are compiled together, so a lookup touches few lines of the
-// cache: the slot of the host, its record, the slot of the path, its record.
+// The rules in force as flat tables. What a lookup reads is a table of slots for the hosts, one for the paths (paths.ts), and
+// one array of records (arena.ts). The record of a host and the table of its paths lie side by side, and in that table
+// stands what answers: a lookup touches a slot and two or three lines of the cache that no other host has.
 //
 // Records are 32-bit words; 0 is no record. A candidate is a pair of a rule's id and the number of its condition (0: none);
 // candidates stand in the order in which they are tried. A slot is a pair of key and record (slots.ts).
 //
-//   host       [ name length · 2 + wildcard | exact depths | prefix depths | paths | slots − 1 | path count | any
-//                | regexes | name… ]
-//   paths      [ slots… ]
-//   path       [ length | exact count | prefix count | exact candidates… | prefix candidates… | path… ]
-//   list       [ count | candidates… ]                  (rules for any path)
-//   regexes    [ count | id, condition, number of the expression … ]
+//   host       [ name length · 2 + wildcard | exact depths | prefix depths | table | slots − 1 | path count
+//                | answer for any path | regexes | name… ]
+//   table      [ slots: key of a path, answer… ]        (answers.ts)
+//   regexes    [ count | id, condition, number of the expression… ]
 //
 // The depth of a path is its number of slashes. A host's depths are sets, bit 31 standing for 31 and more: they say
 // which prefixes of a path are worth a probe. Each record is pointed at from one place.
 
 import { Arena } from "./arena.ts";
 import { conditionBytes, Conditions } from "./conditions.ts";
-import { hashName, hashPath, isText, mix, nameKey, type RandomWords, textWords } from "./hash.ts";
+import { extended, hashName, isText, nameKey, type RandomWords, textWords } from "./hash.ts";
 import type { PathRegex } from "./path_regex.ts";
+import { Paths } from "./paths.ts";
 import { RuleList } from "./rule_list.ts";
 import { Shared } from "./shared.ts";
 import { SlotTable } from "./slots.ts";
 
 export const HOST_EXACT_DEPTHS = 1;
 export const HOST_PREFIX_DEPTHS = 2;
-export const HOST_PATHS = 3;
-export const HOST_PATH_MASK = 4;
+export const HOST_TABLE = 3;
+export const HOST_TABLE_MASK = 4;
 export const HOST_PATH_COUNT = 5;
 export const HOST_ANY = 6;
 export const HOST_REGEXES = 7;
 export const HOST_NAME = 8;
-export const PATH_LENGTH = 0;
-export const PATH_EXACT_COUNT = 1;
-export const PATH_PREFIX_COUNT = 2;
-export const PATH_CANDIDATES = 3;
 
-/** Words of a candidate in a list, and in a list of expressions. */
-export const CANDIDATE = 2;
+/** Words of a candidate in a list of expressions. */
 export const REGEX_CANDIDATE = 3;
 
 export class Tables {
   readonly arena: Arena;
+  readonly paths: Paths;
   readonly rules = new RuleList();
   readonly conditions = new Conditions();
   readonly regexes = new Shared<PathRegex>();
-  /** Secret words for the positions of a name, and of a path: one more than the longest had, and as many. */
+  /** Secret words for the positions of a name: one more than the longest had, and as many. */
   nameWeights: Int32Array;
-  pathWeights: Int32Array;
   /** The hosts but any; how many there are. */
   hosts = new SlotTable(1);
   hostCount = 0;
@@ -61,31 +55,19 @@ export class Tables {
 
   constructor(private readonly random: RandomWords, capacity: number, regionBits?: number) {
     this.arena = new Arena(capacity, regionBits);
+    this.paths = new Paths(this.arena, random);
     this.nameWeights = random(1);
-    this.pathWeights = random(1);
   }
 
-  /** Makes sure that names and paths of these lengths can be hashed. What is hashed already stays as it is. */
+  /** Makes sure that names and paths of these lengths can be hashed. */
   hashUpTo(nameLength: number, pathLength: number): void {
-    this.nameWeights = this.extended(this.nameWeights, nameLength + 1);
-    this.pathWeights = this.extended(this.pathWeights, pathLength + 1);
-  }
-
-  private extended(weights: Int32Array, length: number): Int32Array {
-    if (length <= weights.length) return weights;
-    const longer = new Int32Array(length);
-    longer.set(weights);
-    longer.set(this.random(length - weights.length), weights.length);
-    return longer;
+    this.nameWeights = extended(this.nameWeights, nameLength + 1, this.random);
+    this.paths.hashUpTo(pathLength);
   }
 
   /** What a host is found by. */
   keyOfHost(name: string, isWildcard: boolean): number {
     return nameKey(hashName(name, this.nameWeights), isWildcard ? 1 : 0);
-  }
-
-  keyOfPath(path: string): number {
-    return mix(hashPath(path, this.pathWeights));
   }
 
   /** The record of a host, or 0. */
@@ -101,21 +83,19 @@ export class Tables {
     }
   }
 
-  /** The record of a path in a host's table, or 0. */
-  findPath(table: number, mask: number, key: number, path: string): number {
+  /** What the table of a host has for the path with a key, or 0. */
+  findAnswer(table: number, mask: number, key: number): number {
     const { words } = this.arena;
     for (let slot = key & mask;; slot = (slot + 1) & mask) {
-      const record = words[table + 2 * slot + 1]!;
-      if (record === 0) return 0;
-      if (words[table + 2 * slot] !== key || words[record + PATH_LENGTH] !== path.length) continue;
-      if (isText(words, pathTextAt(words, record), path)) return record;
+      const answer = words[table + 2 * slot + 1]!;
+      if (answer === 0 || words[table + 2 * slot] === key) return answer;
     }
   }
 
   /** Bytes held, without the rules themselves, which belong to the caller; of shared values an estimate. */
   get bytesUsed(): number {
-    const { arena, rules, hosts, nameWeights, pathWeights } = this;
-    return arena.bytes + rules.bytesUsed + hosts.words.byteLength + 4 * (nameWeights.length + pathWeights.length) +
+    const { arena, rules, hosts, paths, nameWeights } = this;
+    return arena.bytes + rules.bytesUsed + hosts.words.byteLength + paths.bytesUsed + 4 * nameWeights.length +
       this.conditions.bytesUsed(conditionBytes) + this.regexes.bytesUsed((regex) => regex.bytesUsed);
   }
 }
@@ -130,25 +110,14 @@ export function hostHead(name: string, isWildcard: boolean): number {
   return name.length * 2 + (isWildcard ? 1 : 0);
 }
 
-/** The word at which the bytes of a path record begin. */
-export function pathTextAt(words: Int32Array, path: number): number {
-  const candidates = words[path + PATH_EXACT_COUNT]! + words[path + PATH_PREFIX_COUNT]!;
-  return path + PATH_CANDIDATES + CANDIDATE * candidates;
-}
-
 /** Words of a host's record. */
 export function hostSize(words: Int32Array, host: number): number {
   return HOST_NAME + textWords(words[host]! >> 1);
 }
 
-/** Words of a path's record. */
-export function pathSize(words: Int32Array, path: number): number {
-  return pathTextAt(words, path) - path + textWords(words[path + PATH_LENGTH]!);
-}
-
-/** Words of a list whose candidates have `stride` words. */
-export function listSize(words: Int32Array, list: number, stride: number): number {
-  return 1 + stride * words[list]!;
+/** Words of a list of expressions. */
+export function regexListSize(words: Int32Array, list: number): number {
+  return 1 + REGEX_CANDIDATE * words[list]!;
 }
 
 /** Words of a table of slots. */

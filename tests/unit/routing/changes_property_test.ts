@@ -167,8 +167,9 @@ class Sequence {
     for (const router of this.routers) {
       router.commit(router.prepare(all));
       while (router.maintain(1));
-      const { arena, conditions, regexes, hostCount, depths } = Reflect.get(router, "tables");
-      assertEquals([arena.liveWords, conditions.numbers.size, regexes.numbers.size, hostCount], [4, 0, 0, 0]);
+      const { arena, paths, conditions, regexes, hostCount, depths } = Reflect.get(router, "tables");
+      const counts = [arena.liveWords, paths.count, conditions.numbers.size, regexes.numbers.size, hostCount];
+      assertEquals(counts, [4, 0, 0, 0, 0]);
       assertEquals(depths, [0]);
       assertEquals(find(router, "a.test", "/a"), -1);
     }
