@@ -311,7 +311,13 @@ function caddy(path: string): Proxy {
         automatic_https: { disable: true },
         routes: [{ handle: [handler] }],
         ...(accessLog ? { logs: {} } : {}),
-        ...(credentials ? { tls_connection_policies: [{ protocol_min: "tls1.3" }], protocols: ["h1", "h2"] } : {}),
+        ...(credentials
+          ? {
+            // openssl s_time names no host
+            tls_connection_policies: [{ protocol_min: "tls1.3", default_sni: HOST }],
+            protocols: ["h1", "h2"],
+          }
+          : {}),
       };
       const tls = credentials &&
         { certificates: { load_files: [{ certificate: credentials.cert, key: credentials.key }] } };

@@ -14,16 +14,23 @@ Deno.test({
   name: "certificates added, replaced and removed under load: nothing fails, and the next handshake shows it",
   ignore: requireTools("openssl", "wrk"),
   async fn() {
-    const changed = await runCertificateChanges({ changes: CHANGES, connections: 8, keeping: 2, closing: 2 });
+    const changed = await runCertificateChanges({
+      changes: CHANGES,
+      connections: 8,
+      keeping: 2,
+      closing: 2,
+      watching: 2,
+    });
     if (CHANGES > 100) console.log(changed);
-    const { applied, refused, seen, verified, failures, wrk, failedHandshakes, memoryMb } = changed;
+    const { applied, refused, seen, watched, verified, failures, wrk, failedHandshakes, memoryMb } = changed;
     assertEquals({ applied, refused, failures, failedHandshakes }, {
       applied: CHANGES,
       refused: [],
       failures: [],
       failedHandshakes: KNOCKS,
     });
-    assertEquals([seen.wrong, wrk.errors], [[], []]);
+    assertEquals([seen.wrong, watched.stale, wrk.errors], [[], [], []]);
+    assert(watched.soon > 0, "nobody has watched within 50 ms of an `ok`");
     assertEquals(seen.handshakes, 3 * CHANGES);
     assert(seen.slowestMs < SLOW_MS, `a handshake took ${seen.slowestMs} ms`);
     assert(verified > CHANGES && wrk.keepAlive > CHANGES && wrk.close > CHANGES, JSON.stringify(changed));

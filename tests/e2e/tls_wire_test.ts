@@ -42,6 +42,27 @@ Deno.test({
 });
 
 Deno.test({
+  name: "the flight of the server, its tickets, and the last answer with both ends behind it: a segment each",
+  ignore: ignore || requireTools("python3"),
+  async fn() {
+    await using stage = await serveTls();
+    // tcpi_data_segs_in of struct tcp_info lies at 152
+    const script = `
+import socket, ssl, struct
+c = ssl.create_default_context(cafile="${stage.authority.cert}")
+s = c.wrap_socket(socket.create_connection(("127.0.0.1", ${stage.proxy.port("sec")})), server_hostname="a.test")
+s.sendall(b"GET / HTTP/1.1\\r\\nHost: a.test\\r\\nConnection: close\\r\\n\\r\\n")
+t = b""
+while piece := s.recv(4096): t += piece
+print(t[-5:].decode(), struct.unpack_from("I", s.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 200), 152)[0])
+`;
+    const { stdout, stderr } = await new Deno.Command("python3", { args: ["-c", script] }).output();
+    // four: two for the tickets, if the client's last word was there before the server asked for it
+    assertMatch(toText(stdout) + toText(stderr), /^hello [34]\n$/);
+  },
+});
+
+Deno.test({
   name: "a client that has ended its side still gets all of a large answer, and close_notify behind it",
   ignore,
   async fn() {

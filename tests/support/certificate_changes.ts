@@ -1,6 +1,7 @@
 // Certificates are added, replaced and removed while clients make handshakes without a pause: two wrk's, one with a connection
 // for each request, and clients that verify each certificate and each answer. After each change new handshakes are made at
-// once, and what they are shown is timed from the answer `ok`. Gives what was counted.
+// once, and what they are shown is timed from the answer `ok`. Others make handshakes all the time, with the name that was
+// changed last: what each may have been shown follows from when it began and ended. Gives what was counted.
 
 // deno-lint-ignore-file no-explicit-any
 
@@ -20,6 +21,8 @@ export interface CertificateChangesOptions {
   /** Clients that verify and compare. */
   keeping: number;
   closing: number;
+  /** Clients that make handshakes with the name changed last, one after the other. */
+  watching: number;
 }
 
 export interface CertificatesChanged {
@@ -31,6 +34,8 @@ export interface CertificatesChanged {
   slowestMs: number;
   /** From `ok` to the end of a handshake that began then; how many showed something else than the change says. */
   seen: { handshakes: number; wrong: string[]; medianMs: number; slowestMs: number };
+  /** Of those who watch: shown what an `ok` before their beginning had replaced; and how many ended how long after an `ok`. */
+  watched: { stale: string[]; soon: number; later: number };
   /** Answers that were verified, and what was wrong. */
   verified: number;
   failures: string[];
@@ -41,8 +46,27 @@ export interface CertificatesChanged {
 
 /** Different certificates that replace each other. */
 const VARIANTS = 8;
+/** Within this time of `ok`, new handshakes see what is new. */
+const SOON_MS = 50;
 /** Handshakes behind each change: with two workers, hardly ever all at one. */
 const LOOKS = 3;
+
+/** A change as those who watch see it: what the name shows from somewhere between the order and `ok` on. */
+interface Shown {
+  host: string;
+  fingerprint: string;
+  isRemoval: boolean;
+  orderedMs: number;
+  okMs: number;
+}
+
+/** A handshake; `since`: the number of the last change with an `ok` before it began. */
+interface Watched {
+  host: string;
+  since: number;
+  shown: string;
+  endedMs: number;
+}
 
 interface Variant {
   pair: Pair;
@@ -85,6 +109,9 @@ class Run {
   readonly #wrong: string[] = [];
   readonly #refused: string[] = [];
   readonly #context: SecureContext;
+  readonly #changes: Shown[] = [];
+  readonly #watched: Watched[] = [];
+  #watches = true;
 
   constructor(
     private readonly proxy: Proxy,
@@ -98,14 +125,17 @@ class Run {
   }
 
   async run(): Promise<CertificatesChanged> {
-    const { changes, connections, keeping, closing } = this.options;
+    const { changes, connections, keeping, closing, watching } = this.options;
     const before = await this.#memoryMb();
     const wrks = connections > 0 ? [this.#wrk(false), this.#wrk(true)] : [];
     const secure = { servername: "keep.test", secureContext: this.#context };
     const traffic = new Traffic(this.#port, { keeping, closing, open: (port) => connectPeer(port, secure) });
+    const watchers = Array.from({ length: watching }, () => this.#watch());
     const began = performance.now();
     for (let number = 0; number < changes; number++) await this.#change(number);
     const tookSeconds = (performance.now() - began) / 1000;
+    this.#watches = false;
+    await Promise.all(watchers);
     await traffic.stop();
     // wrk leaves handshakes behind when it ends
     const counters = await this.proxy.counters();
@@ -117,6 +147,7 @@ class Run {
       tookSeconds,
       ...summary(this.#tookMs),
       seen: { handshakes: this.#seenMs.length, wrong: this.#wrong, ...summary(this.#seenMs) },
+      watched: this.#judge(),
       verified: traffic.served,
       failures: traffic.failures,
       wrk: {
@@ -138,40 +169,84 @@ class Run {
     const named = (name: string) => ({ object: "certificate", name });
     switch (number % 5) {
       case 0:
-        await this.#apply({ order: "add", ...named(host), value: { ...given, names: [host] } });
-        return await this.#see(host, next.fingerprint);
+        return await this.#apply(
+          { order: "add", ...named(host), value: { ...given, names: [host] } },
+          next.fingerprint,
+        );
       case 1:
       case 2:
-        await this.#apply({ order: "update", ...named(host), value: given });
-        return await this.#see(host, next.fingerprint);
+        return await this.#apply({ order: "update", ...named(host), value: given }, next.fingerprint);
       case 3:
-        await this.#apply({ order: "update", ...named("keep"), value: given });
-        return await this.#see("keep.test", next.fingerprint);
-      default:
-        await this.#apply({ order: "remove", ...named(host) });
+        return await this.#apply({ order: "update", ...named("keep"), value: given }, next.fingerprint);
+      default: {
         // what is left is the default, as it was replaced last
-        return await this.#see(host, this.variants[(number - 1) % VARIANTS]!.fingerprint);
+        const { fingerprint } = this.variants[(number - 1) % VARIANTS]!;
+        return await this.#apply({ order: "remove", ...named(host) }, fingerprint);
+      }
     }
   }
 
-  async #apply(order: unknown): Promise<void> {
-    const began = performance.now();
+  async #apply(order: { order: string; name: string; value?: unknown }, fingerprint: string): Promise<void> {
+    const orderedMs = performance.now();
     const answer: any = await this.client.ask({ verb: "apply", orders: [order], why: "test" });
-    if (answer.status === "ok") this.#tookMs.push(performance.now() - began);
-    else this.#refused.push(JSON.stringify(answer).slice(0, 300));
+    const okMs = performance.now();
+    if (answer.status !== "ok") return void this.#refused.push(JSON.stringify(answer).slice(0, 300));
+    this.#tookMs.push(okMs - orderedMs);
+    const host = order.name === "keep" ? "keep.test" : order.name;
+    this.#changes.push({ host, fingerprint, isRemoval: order.order === "remove", orderedMs, okMs });
+    await this.#see(host, fingerprint);
   }
 
   async #see(host: string, fingerprint: string): Promise<void> {
     const began = performance.now();
     const look = async () => {
-      const socket = await connectSecurely(this.#port, { servername: host, secureContext: this.#context });
+      const shown = await this.#shownTo(host);
       this.#seenMs.push(performance.now() - began);
-      const shown = socket.getPeerCertificate().fingerprint256;
-      socket.destroy();
       if (shown !== fingerprint) this.#wrong.push(`${host}: ${shown} instead of ${fingerprint}`);
     };
     const failed = (error: Error) => void this.#wrong.push(`${host}: ${error.message}`);
     await Promise.all(Array.from({ length: LOOKS }, () => look().catch(failed)));
+  }
+
+  async #shownTo(host: string): Promise<string> {
+    const socket = await connectSecurely(this.#port, { servername: host, secureContext: this.#context });
+    const shown = socket.getPeerCertificate().fingerprint256;
+    socket.destroy();
+    return shown;
+  }
+
+  async #watch(): Promise<void> {
+    while (this.#watches) {
+      const since = this.#changes.length - 1;
+      const host = this.#changes[since]?.host ?? "keep.test";
+      const shown = await this.#shownTo(host).catch((error: Error) => error.message);
+      this.#watched.push({ host, since, shown, endedMs: performance.now() });
+    }
+  }
+
+  #judge(): CertificatesChanged["watched"] {
+    const judged = { stale: [] as string[], soon: 0, later: 0 };
+    for (const { host, since, shown, endedMs } of this.#watched) {
+      if (since < 0) continue;
+      const possible = this.#possible(host, since, endedMs);
+      if (!possible.has(shown)) judged.stale.push(`${host}, since change ${since}: ${shown}`);
+      else if (endedMs - this.#changes[since]!.okMs <= SOON_MS) judged.soon++;
+      else judged.later++;
+    }
+    return judged;
+  }
+
+  /** What a name may show to a handshake that began behind a change of it: that, or what was ordered before it ended. */
+  #possible(host: string, since: number, endedMs: number): Set<string> {
+    const all = new Set<string>();
+    let isRemoved = false;
+    for (const change of this.#changes.slice(since)) {
+      if (change.orderedMs > endedMs) break;
+      if (change.host === host) isRemoved = change.isRemoval;
+      else if (!isRemoved || change.host !== "keep.test") continue;
+      all.add(change.fingerprint);
+    }
+    return all;
   }
 
   #wrk(close: boolean): { child: Deno.ChildProcess; text: Promise<string> } {

@@ -50,7 +50,11 @@ export class CertificateFolder implements AsyncDisposable {
   }
 
   #request(name: string, pair: Pair, { names = [], authority = false, subject }: LeafOptions): [string, string] {
-    const extensions = [`basicConstraints=critical,CA:${authority ? "TRUE" : "FALSE"}`];
+    const extensions = [
+      `basicConstraints=critical,CA:${authority ? "TRUE" : "FALSE"}`,
+      "subjectKeyIdentifier=hash",
+      "authorityKeyIdentifier=keyid",
+    ];
     if (names.length > 0) extensions.push(`subjectAltName=${names.map(alternativeName).join(",")}`);
     const request = `${pair.cert}.req`;
     this.run("req", "-new", "-key", pair.key, "-subj", subject ?? `/CN=${name}`, "-out", request);

@@ -57,6 +57,9 @@ export interface CertificateFacts {
   /** Object identifier of the signature's algorithm, in hexadecimal digits. */
   signedWith: string;
   isAuthority: boolean;
+  /** What the certificate calls its own key, and what it calls its issuer's; empty where it does not. */
+  keyId: Uint8Array;
+  issuerKeyId: Uint8Array;
 }
 
 /** One element of DER: its tag, and where its content begins and ends. */
@@ -69,7 +72,7 @@ interface Element {
 }
 
 const SEQUENCE = 0x30, OID = 0x06, BOOLEAN = 0x01, OCTETS = 0x04;
-const EXTENSIONS = 0xa3, VERSION = 0xa0, POINT = 0xa1, DNS_NAME = 0x82, IP_ADDRESS = 0x87;
+const EXTENSIONS = 0xa3, VERSION = 0xa0, POINT = 0xa1, DNS_NAME = 0x82, IP_ADDRESS = 0x87, KEY_ID = 0x80;
 const UTC_TIME = 0x17;
 
 const KEY_TYPES: Readonly<Record<string, KeyType>> = {
@@ -79,6 +82,7 @@ const KEY_TYPES: Readonly<Record<string, KeyType>> = {
   "2b6570": "ed25519",
 };
 const COMMON_NAME = "550403", ALTERNATIVE_NAMES = "551d11", CONSTRAINTS = "551d13";
+const OWN_KEY_ID = "551d0e", ISSUER_KEY_ID = "551d23";
 const NAME_PARTS: Readonly<Record<string, string>> = {
   [COMMON_NAME]: "CN",
   "55040a": "O",
@@ -153,6 +157,8 @@ class Reader {
       publicKey: this.publicBits(KEY_TYPES[this.hex(algorithm)], bits!),
       signedWith: this.hex(signature),
       isAuthority: authority?.tag === BOOLEAN && this.der[authority.start] !== 0,
+      keyId: this.keyId(extensions.get(OWN_KEY_ID), OCTETS),
+      issuerKeyId: this.keyId(extensions.get(ISSUER_KEY_ID), SEQUENCE),
     };
   }
 
@@ -210,6 +216,16 @@ class Reader {
     if (!extension) return [];
     const addresses = this.alternatives(extension, IP_ADDRESS).map(({ start, end }) => this.der.subarray(start, end));
     return addresses.flatMap((bytes) => addressText(bytes) ?? []);
+  }
+
+  /** RFC 5280 §4.2.1.1, where it is the first field of some, and §4.2.1.2, where it stands alone. */
+  private keyId(extension: Element | undefined, tag: number): Uint8Array {
+    const none = this.der.subarray(0, 0);
+    if (!extension) return none;
+    const { start, end } = this.element(extension.start, extension.end, tag);
+    if (tag === OCTETS) return this.der.subarray(start, end);
+    const id = start < end ? this.element(start, end) : undefined;
+    return id?.tag === KEY_ID ? this.der.subarray(id.start, id.end) : none;
   }
 
   private alternatives({ start, end }: Element, kind: number): Element[] {

@@ -30,6 +30,8 @@ export interface Offer {
   protocols: Uint8Array<ArrayBuffer>;
   /** The same without HTTP/2. */
   withoutHttp2: Uint8Array<ArrayBuffer>;
+  /** `reads`: the client may come with a ticket; otherwise it may only be given some. */
+  prepareTickets(reads: boolean): void;
 }
 
 /** Of "h2", which no other protocol here has. */
@@ -39,12 +41,10 @@ const TRIM_CHANGE = 1_000;
 /** More opened or closed within a second than this: there is more to come. */
 const TRIM_QUIET = 100;
 
-const SERVER_NAME_CALLBACK = { parameters: ["pointer", "pointer", "pointer"], result: "i32" } as const;
-const PLAIN_CALLBACK = { parameters: ["pointer", "pointer"], result: "i32" } as const;
-const ALPN_CALLBACK = {
-  parameters: ["pointer", "pointer", "pointer", "pointer", "u32", "pointer"],
-  result: "i32",
-} as const;
+// What comes behind the parameters that are named here is not looked at.
+const SERVER_NAME_CALLBACK = { parameters: ["usize", "pointer"], result: "i32" } as const;
+const PLAIN_CALLBACK = { parameters: ["usize"], result: "i32" } as const;
+const ALPN_CALLBACK = { parameters: ["usize", "usize", "usize", "usize", "u32"], result: "i32" } as const;
 
 export class Tls {
   readonly lib: openssl.OpenSsl;
@@ -65,7 +65,7 @@ export class Tls {
   constructor(memory: Uint8Array<ArrayBuffer>, private readonly complain: (message: string) => void) {
     this.lib = openssl.openssl();
     this.calls = new TlsCalls(memory);
-    this.certificates = new Certificates();
+    this.certificates = new Certificates(complain);
     this.tickets = new TicketKeys();
     this.authorities = new Authorities(this.lib);
   }
@@ -90,6 +90,7 @@ export class Tls {
   handshake(connection: Accepting, offer: Offer): number {
     this.#current = connection;
     this.#offer = offer;
+    offer.prepareTickets(connection.certificates === null);
     const result = this.calls.handshake(connection.ssl!);
     this.#current = null;
     return result;
@@ -98,7 +99,7 @@ export class Tls {
   // ---- what OpenSSL asks ----
 
   readonly serverNameCallback = new Deno.UnsafeCallback(SERVER_NAME_CALLBACK, (ssl, alert) => {
-    const known = this.#answer(false, () => this.#chooseByName(ssl!));
+    const known = this.#answer(false, () => this.#chooseByName(ssl));
     if (known) return openssl.TLSEXT_OK;
     new Int32Array(Deno.UnsafePointerView.getArrayBuffer(alert!, 4))[0] = openssl.ALERT_UNRECOGNIZED_NAME;
     return openssl.TLSEXT_ALERT_FATAL;
@@ -116,8 +117,8 @@ export class Tls {
     this.#answer(0, () => {
       const { certificates, given } = this.#current!;
       if (certificates === given) return 1;
-      if (given !== null) this.lib.SSL_certs_clear(ssl!);
-      this.certificates.use(ssl!, certificates!);
+      if (given !== null) this.lib.SSL_certs_clear(ssl);
+      this.certificates.use(ssl, certificates!);
       return 1;
     }));
 
@@ -134,14 +135,16 @@ export class Tls {
       wanted,
       wantedLength,
     );
-    if (chosen === 1) current.isHttp2 = new Deno.UnsafePointerView(outLength!).getUint8() === HTTP2_LENGTH;
+    if (chosen === 1) {
+      current.isHttp2 = new Deno.UnsafePointerView(Deno.UnsafePointer.create(outLength)!).getUint8() === HTTP2_LENGTH;
+    }
     // RFC 7301 §3.2: nothing in common ends the handshake
     return chosen === 1 ? openssl.TLSEXT_OK : openssl.TLSEXT_ALERT_FATAL;
   });
 
   readonly stapleCallback = new Deno.UnsafeCallback(
     PLAIN_CALLBACK,
-    (ssl) => this.#answer(openssl.TLSEXT_NOACK, () => this.#staple(ssl!)),
+    (ssl) => this.#answer(openssl.TLSEXT_NOACK, () => this.#staple(ssl)),
   );
 
   #staple(ssl: Ssl): number {

@@ -34,6 +34,7 @@ const REASONS: Record<number, TlsFaultName> = {
   258: "version", // UNSUPPORTED_PROTOCOL
   396: "version", // VERSION_TOO_LOW
   1070: "version", // TLSV1_ALERT_PROTOCOL_VERSION
+  1120: "no_common_protocol", // TLSV1_ALERT_NO_APPLICATION_PROTOCOL
   181: "no_common_choice", // NO_CIPHERS_AVAILABLE
   193: "no_common_choice", // NO_SHARED_CIPHER
   261: "no_common_choice", // WRONG_CIPHER_RETURNED

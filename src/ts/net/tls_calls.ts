@@ -10,13 +10,10 @@ import { addressOf } from "../sys/fds.ts";
 import { EAGAIN, ECONNRESET, EPROTO, lastErrno } from "../sys/libc.ts";
 import * as openssl from "../sys/openssl.ts";
 
-export type Ssl = Deno.PointerObject;
 /** Where an object of OpenSSL lies. */
 export type Address = bigint;
-
-export function addressOfSsl(ssl: Ssl): Address {
-  return BigInt(Deno.UnsafePointer.value(ssl));
-}
+/** A connection's object. */
+export type Ssl = Address;
 
 /** Reading goes on when the socket can be written. */
 export const WANTS_WRITE = -(EAGAIN | 0x1000);
@@ -78,26 +75,35 @@ export class TlsCalls {
     return this.#lib.BIO_number_read(BigInt.asUintN(64, bio));
   }
 
+  /** Speaks on a socket from now on, as soon as it is told which side it is; null without memory. */
+  make(context: Deno.PointerObject, fd: number): Ssl | null {
+    const lib = this.#lib;
+    const ssl = lib.SSL_new(context);
+    if (ssl !== 0n && lib.SSL_set_fd(BigInt.asUintN(64, ssl), fd) === 1) return ssl;
+    lib.SSL_free(BigInt.asUintN(64, ssl));
+    return null;
+  }
+
   readBio(ssl: Ssl): Address {
-    return BigInt(Deno.UnsafePointer.value(this.#lib.SSL_get_rbio(ssl)));
+    return this.#lib.SSL_get_rbio(BigInt.asUintN(64, ssl));
   }
 
   /** 1 when it is complete; WOULD_BLOCK, WANTS_WRITE; 0 when the peer ended it; -errno, see `lastReason`. */
   handshake(ssl: Ssl): number {
     this.#lib.ERR_clear_error();
-    const result = this.#lib.SSL_do_handshake(ssl);
-    return result === 1 ? 1 : this.#failed(addressOfSsl(ssl), result);
+    const result = this.#lib.SSL_do_handshake(BigInt.asUintN(64, ssl));
+    return result === 1 ? 1 : this.#failed(ssl, result);
   }
 
   /** Says to the peer that nothing more follows. What the socket does not take now is lost. */
   notifyClose(ssl: Ssl): void {
     this.#lib.ERR_clear_error();
-    this.#lib.SSL_shutdown(ssl);
+    this.#lib.SSL_shutdown(BigInt.asUintN(64, ssl));
     this.#lib.ERR_clear_error();
   }
 
   free(ssl: Ssl): void {
-    this.#lib.SSL_free(ssl);
+    this.#lib.SSL_free(BigInt.asUintN(64, ssl));
   }
 
   /** Why the last call gave -EPROTO: a number of OpenSSL (SSL_R_…). */

@@ -5,6 +5,7 @@
 // certificates cost an index. Connections hold on to what they began with, so any certificate can go at any time.
 
 import * as openssl from "../sys/openssl.ts";
+import type { Ssl } from "./tls_calls.ts";
 
 /** How many are kept parsed: about 10 KB each. */
 const LOADED_MAX = 1024;
@@ -35,6 +36,8 @@ interface Loaded {
 
 export class Certificate {
   loaded: Loaded | null = null;
+  /** The signatures of its chain have been looked at. */
+  isChecked = false;
   constructor(readonly source: CertificateSource) {}
 }
 
@@ -102,7 +105,8 @@ export class Certificates {
   readonly #loaded = new Set<Certificate>();
   readonly #ownSets = new WeakMap<Certificate, CertificateSet>();
 
-  constructor(private readonly loadedMax = LOADED_MAX) {
+  /** `complain`: is told of chains that clients will not trust. */
+  constructor(private readonly complain: (message: string) => void, private readonly loadedMax = LOADED_MAX) {
     this.#lib = openssl.openssl();
   }
 
@@ -188,7 +192,7 @@ export class Certificates {
   }
 
   /** Gives a connection the certificates of a set. Throws when one cannot be used. */
-  use(ssl: Deno.PointerObject, { certificates }: CertificateSet): void {
+  use(ssl: Ssl, { certificates }: CertificateSet): void {
     const lib = this.#lib;
     for (const certificate of certificates) {
       const { x509, key, chain } = this.load(certificate);
@@ -205,8 +209,18 @@ export class Certificates {
     this.#loaded.add(certificate);
     if (certificate.loaded) return certificate.loaded;
     certificate.loaded = parse(this.#lib, certificate.source);
+    if (!certificate.isChecked) this.#checkSignatures(certificate, certificate.loaded);
     if (this.#loaded.size > this.loadedMax) this.#unload(this.#loaded.values().next().value!);
     return certificate.loaded;
+  }
+
+  /** Main has no time for that when it reads many at once. What is wrong is only said: a client may have the right ones. */
+  #checkSignatures(certificate: Certificate, loaded: Loaded): void {
+    certificate.isChecked = true;
+    const at = firstUnsigned(this.#lib, loaded);
+    if (at === 0) return;
+    const text = `certificate ${at} of its file has not signed the one before it, so clients will not trust it`;
+    this.complain(`certificate ${certificate.source.name}: ${text}`);
   }
 
   /** Connections that use it have references of their own. */
@@ -241,6 +255,19 @@ export function parseMaterial(
   const chain = lib.OPENSSL_sk_new_null()!;
   for (const one of others) lib.OPENSSL_sk_push(chain, one);
   return { x509, key, chain, staple: Uint8Array.from(atob(ocsp), (char) => char.charCodeAt(0)) };
+}
+
+/** Number of the first certificate that has not signed the one before it, as a user counts; 0 when all have. */
+function firstUnsigned(lib: openssl.OpenSsl, { x509, chain }: Loaded): number {
+  let signed = x509;
+  for (let at = 0;; at++) {
+    const signer = lib.OPENSSL_sk_value(chain, at);
+    if (signer === null) return 0;
+    const isSigned = lib.X509_verify(signed, lib.X509_get0_pubkey(signer)) === 1;
+    lib.ERR_clear_error();
+    if (!isSigned) return at + 2;
+    signed = signer;
+  }
 }
 
 /** Whatever uses it has references of its own. */

@@ -34,7 +34,7 @@ const GROUPS = ["X25519MLKEM768:X25519:P-256:P-384", "X25519:P-256:P-384"];
 const SERVER_OPTIONS = openssl.OP_NO_RENEGOTIATION | openssl.OP_NO_COMPRESSION | openssl.OP_CIPHER_SERVER_PREFERENCE |
   openssl.OP_PRIORITIZE_CHACHA;
 const MODES = openssl.MODE_ENABLE_PARTIAL_WRITE | openssl.MODE_ACCEPT_MOVING_WRITE_BUFFER |
-  openssl.MODE_RELEASE_BUFFERS;
+  openssl.MODE_RELEASE_BUFFERS | openssl.MODE_NO_AUTO_CHAIN;
 
 /** For each full handshake of TLS 1.3; one more comes with each connection that is resumed. */
 const TICKETS = 2n;
@@ -63,6 +63,9 @@ export class TlsServer implements Offer {
   #defaultOf = -1;
   // the one that the context has: its connections, most of all where there is no other, need no call for it
   #given: CertificateSet | null = null;
+  // what the context has of the ticket keys
+  #ticketsOf = -1;
+  #asksForKeys = false;
 
   /** Throws when OpenSSL does not take the options, and says why. */
   constructor(readonly tls: Tls, readonly name: string, options: TlsServerOptions) {
@@ -94,6 +97,8 @@ export class TlsServer implements Offer {
     abandoned.register(this, context, this);
     this.#context = context;
     this.#given = null;
+    this.#ticketsOf = -1;
+    this.#asksForKeys = false;
   }
 
   /** A certificate in a context is not taken out again: another one gets another context. */
@@ -129,16 +134,25 @@ export class TlsServer implements Offer {
     return this.#given;
   }
 
+  /** Before a step of a handshake: what the callback is for is over when a name has been asked for. */
+  prepareTickets(reads: boolean): void {
+    const { tickets } = this.tls;
+    if (this.#options.ticketLifetimeMs === 0) return;
+    if (this.#ticketsOf !== tickets.version) {
+      this.#ticketsOf = tickets.version;
+      tickets.give(this.#context);
+    }
+    const asks = reads && tickets.count > 1;
+    if (asks === this.#asksForKeys) return;
+    this.#asksForKeys = asks;
+    tickets.ask(this.#context, asks);
+  }
+
   /** OpenSSL's side of an accepted socket; null without memory. */
   accept(fd: number): Ssl | null {
-    const { lib } = this.tls;
-    const ssl = lib.SSL_new(this.#context);
-    if (ssl === null) return null;
-    if (lib.SSL_set_fd(ssl, fd) !== 1) {
-      lib.SSL_free(ssl);
-      return null;
-    }
-    lib.SSL_set_accept_state(ssl);
+    const { lib, calls } = this.tls;
+    const ssl = calls.make(this.#context, fd);
+    if (ssl !== null) lib.SSL_set_accept_state(BigInt.asUintN(64, ssl));
     return ssl;
   }
 }
@@ -215,7 +229,6 @@ function setTickets(tls: Tls, context: Deno.PointerObject, name: string, options
   }
   lib.SSL_CTX_set_num_tickets(context, TICKETS);
   lib.SSL_CTX_set_timeout(context, BigInt(Math.max(1, Math.round(ticketLifetimeMs / 1000))));
-  lib.SSL_CTX_set_tlsext_ticket_key_evp_cb(context, tls.tickets.callback.pointer);
 }
 
 function setClientCertificates(lib: openssl.OpenSsl, context: Deno.PointerObject, options: TlsServerOptions): void {

@@ -26,6 +26,8 @@ const TICKET_CALLBACK = {
 } as const;
 
 interface TicketKey {
+  /** All of it. */
+  bytes: Uint8Array<ArrayBuffer>;
   name: Uint8Array<ArrayBuffer>;
   cipherKey: Uint8Array<ArrayBuffer>;
   /** For EVP_MAC_CTX_set_params; points into the buffers beside it. */
@@ -67,6 +69,7 @@ function parseKey(text: string): TicketKey {
 function keyOf(bytes: Uint8Array<ArrayBuffer>): TicketKey {
   const macKey = bytes.slice(NAME_BYTES, NAME_BYTES + 32);
   return {
+    bytes,
     name: bytes.slice(0, NAME_BYTES),
     macKey,
     cipherKey: bytes.slice(NAME_BYTES + 32),
@@ -80,6 +83,8 @@ export class TicketKeys {
   /** Called by OpenSSL inside a handshake. */
   readonly callback: Deno.UnsafeCallback<typeof TICKET_CALLBACK>;
   #keys: TicketKey[];
+  /** Another one after each change. */
+  version = 0;
 
   constructor() {
     this.#lib = openssl.openssl();
@@ -105,7 +110,19 @@ export class TicketKeys {
 
   /** Takes the place of all keys before; none is not taken for an answer. */
   replace(keys: readonly string[]): void {
-    if (keys.length > 0) this.#keys = keys.map(parseKey);
+    if (keys.length === 0) return;
+    this.#keys = keys.map(parseKey);
+    this.version++;
+  }
+
+  /** Gives a context the first key, which OpenSSL then uses by itself wherever the callback is not set. */
+  give(context: Deno.PointerObject): void {
+    this.#lib.SSL_CTX_ctrl(context, openssl.CTRL_SET_TLSEXT_TICKET_KEYS, BigInt(KEY_BYTES), this.#keys[0]!.bytes);
+  }
+
+  /** Sets the callback of a context, or takes it away. */
+  ask(context: Deno.PointerObject, asked: boolean): void {
+    this.#lib.SSL_CTX_set_tlsext_ticket_key_evp_cb(context, asked ? this.callback.pointer : null);
   }
 
   #encrypt(

@@ -127,7 +127,7 @@ Deno.test("readMaterial() refuses every kind of bad certificate and key, quickly
 });
 
 Deno.test(
-  "readMaterial() refuses a chain in which one has not signed the other, if it looks closely",
+  "readMaterial() refuses a chain in which one has not signed the other, quickly or not",
   { ignore },
   async () => {
     await using folder = new CertificateFolder();
@@ -136,6 +136,8 @@ Deno.test(
     const impostor = folder.make("root", { authority: true });
     const cert = folder.join("forged.pem", leaf.cert, impostor.cert);
     const reason = /each certificate signed by the next, got certificate 2, which has not signed the one before it/;
-    assertThrows(() => readMaterial("mine", { ...NOTHING, cert, key: leaf.key }, NO_KEYS), reason);
+    for (const quick of [false, true]) {
+      assertThrows(() => readMaterial("mine", { ...NOTHING, cert, key: leaf.key }, NO_KEYS, quick), reason);
+    }
   },
 );

@@ -162,6 +162,20 @@ Deno.test("h2 abuse: windows that cut a body into small frames", () => {
   }
 });
 
+Deno.test("h2 abuse: a fast body, of which each window ends in a small frame, is none", () => {
+  begin("whole");
+  driver.setProfile(abi.ABUSE_SMALL_FRAMES, LIMIT);
+  driver.receive(f.concat(f.settings([4, 1001]), f.headers(1, REQUEST)));
+  driver.answer(1, "HTTP/1.1 200 OK\r\n\r\n");
+  for (let i = 0; i <= 3 * LIMIT; i++) {
+    driver.putData(1, 1000);
+    driver.putData(1, 1);
+    driver.receive(f.windowUpdate(1, 1001));
+  }
+  driver.setProfile(abi.ABUSE_SMALL_FRAMES, 1000);
+  assertEquals(driver.failed, false);
+});
+
 asServer("abuse: a block that says many times what it may", (peer) => {
   const entry = [0x40, 1, 0x61, 127, ...[(4000 - 127) & 127 | 128, (4000 - 127) >> 7], ...new Array(4000).fill(0x62)];
   peer.receive(f.frame(f.HEADERS, 5, 1, [...f.block(REQUEST), ...entry, ...new Array(200).fill(0xbe)]));

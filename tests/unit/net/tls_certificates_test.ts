@@ -8,6 +8,10 @@ import { requireTools } from "../../support/require_tool.ts";
 const ignore = requireTools("openssl");
 const NOTHING = { cert: "", key: "", ocsp: "" };
 
+const fail = (message: string) => {
+  throw new Error(message);
+};
+
 function source(name: string, keyType: string, ...names: string[]): CertificateSource {
   return { name, keyType, names, read: () => NOTHING };
 }
@@ -23,7 +27,7 @@ Deno.test({
   name: "find() takes the exact name before a wildcard of one label, and one certificate for each kind of key",
   ignore,
   fn() {
-    const certificates = new Certificates();
+    const certificates = new Certificates(fail);
     certificates.set(source("z", "ecdsa", "a.test"));
     certificates.set(source("wild", "ecdsa", "*.a.test"));
     certificates.set(source("x", "ecdsa", "x.a.test"));
@@ -47,7 +51,7 @@ Deno.test({
   name: "covers() reads a host with any case, port and the dot of the root",
   ignore,
   fn() {
-    const certificates = new Certificates();
+    const certificates = new Certificates(fail);
     certificates.set(source("one", "ecdsa", "a.test", "*.b.test", "[::1]"));
     const set = certificates.named("one")!;
     for (
@@ -70,7 +74,7 @@ Deno.test({
     await using folder = new CertificateFolder();
     const material = { ...pemOf(folder.make("one", { names: ["a.test"] })), ocsp: "AQID" };
     let reads = 0;
-    const certificates = new Certificates(3);
+    const certificates = new Certificates(fail, 3);
     for (let i = 0; i < 5; i++) {
       const read = () => (reads++, material);
       certificates.set({ name: `${i}`, names: [`${i}.test`], keyType: "ecdsa", read });
@@ -85,5 +89,31 @@ Deno.test({
     assertEquals(reads, 5, "the one used longest ago was not");
     certificates.remove("1");
     assertEquals(certificates.loadedCount, 2);
+  },
+});
+
+Deno.test({
+  name: "load() says once of a chain that one has not signed the other",
+  ignore,
+  async fn() {
+    await using folder = new CertificateFolder();
+    const root = folder.make("root", { authority: true });
+    const middle = folder.make("middle", { authority: true, issuer: root });
+    const leaf = folder.make("leaf", { issuer: middle });
+    const chains = [["right", folder.join("right.chain", leaf.cert, middle.cert, root.cert)]];
+    const impostor = folder.make("root", { authority: true });
+    chains.push(["wrong", folder.join("wrong.chain", leaf.cert, middle.cert, impostor.cert)]);
+    const complaints: string[] = [];
+    const certificates = new Certificates((text) => complaints.push(text), 1);
+    for (const [name = "", path = ""] of chains) {
+      const cert = Deno.readTextFileSync(path);
+      const material = { ...pemOf(leaf), cert, ocsp: "" };
+      certificates.set({ name, names: [`${name}.test`], keyType: "ecdsa", read: () => material });
+    }
+    for (const name of ["right", "wrong", "right", "wrong"]) {
+      certificates.load(certificates.named(name)!.certificates[0]!);
+    }
+    const text = "certificate 3 of its file has not signed the one before it, so clients will not trust it";
+    assertEquals(complaints, [`certificate wrong: ${text}`]);
   },
 });
