@@ -5,13 +5,46 @@
 // calls of the …_ctrl functions with the numbers below, which are part of its binary interface.
 
 import { opensslLibraries } from "./openssl_library.ts";
+import { rareCalls } from "./rare_calls.ts";
 
 const P = "pointer";
 const I = "i32";
 const B = "buffer";
 const L = "i64";
 
+/** For each connection. */
 const SSL = {
+  SSL_new: { parameters: [P], result: "usize" },
+  SSL_free: { parameters: ["usize"], result: "void" },
+  SSL_set_fd: { parameters: ["usize", I], result: I },
+  SSL_set_accept_state: { parameters: ["usize"], result: "void" },
+  SSL_set_connect_state: { parameters: ["usize"], result: "void" },
+  // it calls back: names, certificates, tickets
+  SSL_do_handshake: { parameters: ["usize"], result: I, callback: true },
+  SSL_read: { parameters: ["usize", "usize", I], result: I },
+  SSL_write: { parameters: ["usize", "usize", I], result: I },
+  SSL_shutdown: { parameters: ["usize"], result: I },
+  SSL_get_error: { parameters: ["usize", I], result: I },
+  SSL_has_pending: { parameters: ["usize"], result: I },
+  SSL_get_rbio: { parameters: ["usize"], result: "usize" },
+  SSL_get_servername: { parameters: ["usize", I], result: P },
+  SSL_session_reused: { parameters: ["usize"], result: I },
+  SSL_version: { parameters: ["usize"], result: I },
+  SSL_ctrl: { parameters: ["usize", I, L, P], result: L },
+  SSL_use_cert_and_key: { parameters: ["usize", P, P, P, I], result: I },
+  SSL_certs_clear: { parameters: ["usize"], result: "void" },
+  SSL_set1_host: { parameters: ["usize", B], result: I },
+  SSL_set_hostflags: { parameters: ["usize", "u32"], result: "void" },
+  SSL_get0_param: { parameters: ["usize"], result: P },
+  SSL_get1_session: { parameters: ["usize"], result: P },
+  SSL_set_session: { parameters: ["usize", P], result: I },
+  SSL_SESSION_is_resumable: { parameters: [P], result: I },
+  SSL_SESSION_free: { parameters: [P], result: "void" },
+  SSL_select_next_proto: { parameters: ["usize", "usize", B, "u32", "usize", "u32"], result: I },
+} as const;
+
+/** For each listener or cluster, or for the log. */
+const SSL_RARE = {
   TLS_server_method: { parameters: [], result: P },
   TLS_client_method: { parameters: [], result: P },
   SSL_CTX_new: { parameters: [P], result: P },
@@ -35,41 +68,14 @@ const SSL = {
   SSL_CTX_set1_cert_store: { parameters: [P, P], result: "void" },
   SSL_CTX_set_alpn_protos: { parameters: [P, B, "u32"], result: I },
   SSL_CTX_use_cert_and_key: { parameters: [P, P, P, P, I], result: I },
-  SSL_new: { parameters: [P], result: "usize" },
-  SSL_free: { parameters: ["usize"], result: "void" },
-  SSL_set_fd: { parameters: ["usize", I], result: I },
-  SSL_set_accept_state: { parameters: ["usize"], result: "void" },
-  SSL_set_connect_state: { parameters: ["usize"], result: "void" },
-  // it calls back: names, certificates, tickets
-  SSL_do_handshake: { parameters: ["usize"], result: I, callback: true },
-  SSL_read: { parameters: ["usize", "usize", I], result: I },
-  SSL_write: { parameters: ["usize", "usize", I], result: I },
-  SSL_shutdown: { parameters: ["usize"], result: I },
-  SSL_get_error: { parameters: ["usize", I], result: I },
-  SSL_has_pending: { parameters: ["usize"], result: I },
-  SSL_get_rbio: { parameters: ["usize"], result: "usize" },
-  SSL_get_servername: { parameters: ["usize", I], result: P },
-  SSL_session_reused: { parameters: ["usize"], result: I },
-  SSL_version: { parameters: ["usize"], result: I },
   SSL_get0_alpn_selected: { parameters: ["usize", B, B], result: "void" },
   SSL_get_version: { parameters: ["usize"], result: P },
   SSL_get_current_cipher: { parameters: ["usize"], result: P },
   SSL_CIPHER_get_name: { parameters: [P], result: P },
   SSL_group_to_name: { parameters: ["usize", I], result: P },
-  SSL_ctrl: { parameters: ["usize", I, L, P], result: L },
   SSL_get_certificate: { parameters: ["usize"], result: P },
   SSL_get1_peer_certificate: { parameters: ["usize"], result: P },
-  SSL_use_cert_and_key: { parameters: ["usize", P, P, P, I], result: I },
-  SSL_certs_clear: { parameters: ["usize"], result: "void" },
-  SSL_set1_host: { parameters: ["usize", B], result: I },
-  SSL_set_hostflags: { parameters: ["usize", "u32"], result: "void" },
-  SSL_get0_param: { parameters: ["usize"], result: P },
   SSL_get_verify_result: { parameters: ["usize"], result: L },
-  SSL_get1_session: { parameters: ["usize"], result: P },
-  SSL_set_session: { parameters: ["usize", P], result: I },
-  SSL_SESSION_is_resumable: { parameters: [P], result: I },
-  SSL_SESSION_free: { parameters: [P], result: "void" },
-  SSL_select_next_proto: { parameters: ["usize", "usize", B, "u32", "usize", "u32"], result: I },
 } as const;
 
 const CRYPTO = {
@@ -183,7 +189,7 @@ function open() {
   const { symbols: c } = Deno.dlopen(crypto, CRYPTO);
   const { symbols: s } = Deno.dlopen(ssl, SSL);
   const { symbols: m } = Deno.dlopen("libc.so.6", LIBC);
-  return { ...c, ...s, ...m };
+  return { ...c, ...s, ...m, ...rareCalls(ssl, SSL_RARE) };
 }
 
 export type OpenSsl = ReturnType<typeof open>;
