@@ -90,7 +90,15 @@ export interface ClusterShape {
 export const DRAINED: string[] = [];
 
 export function optionsOf({ balance = "round_robin", connectionsMax = 0 }: ClusterShape): ClusterOptions {
-  return { name: "c", balance, connectionsMax, connectTimeoutMs: 3000, responseTimeoutMs: 60_000, tls: null, http2: null };
+  return {
+    name: "c",
+    balance,
+    connectionsMax,
+    connectTimeoutMs: 3000,
+    responseTimeoutMs: 60_000,
+    tls: null,
+    http2: null,
+  };
 }
 
 /** Backends are 10.0.0.1:1, 10.0.0.1:2 …, in the order of their weights. */
