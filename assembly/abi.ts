@@ -271,7 +271,7 @@ export const ABUSE_CONTINUATIONS = 8;
 export const ABUSE_REFUSED_STREAMS = 9;
 /** Frames that are ignored: of closed streams, and of unknown types. */
 export const ABUSE_IGNORED_FRAMES = 10;
-/** DATA of less than H2_SMALL_FRAME bytes, for which the peer's window had no more room (CVE-2019-9511). */
+/** DATA of less than H2_SMALL_FRAME bytes, for which the peer's window had no more room, beyond one for each longer frame (CVE-2019-9511). */
 export const ABUSE_SMALL_FRAMES = 11;
 export const ABUSE_COUNT = 11;
 /** A header block that does not fit into a buffer; it has no limit of its own. */

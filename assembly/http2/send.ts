@@ -73,8 +73,10 @@ export function putData(connection: Connection, record: Record, to: usize, lengt
   connection.sendWindow -= length;
   record.sendWindow -= length;
   discount(connection, ABUSE_WINDOW_UPDATES, UPDATES_PER_DATA);
-  // whether it is too many is asked when the peer opens its window again by as little
-  if (!ends && length < u32(H2_SMALL_FRAME) && length > 0 && min(connection.sendWindow, record.sendWindow) <= 0) isAbused(connection, ABUSE_SMALL_FRAMES);
+  // a fast body ends each window in a small frame, behind longer ones; whether they are too many is asked when the peer opens its
+  // window again by as little
+  if (length >= u32(H2_SMALL_FRAME)) discount(connection, ABUSE_SMALL_FRAMES, 1);
+  else if (!ends && length > 0 && min(connection.sendWindow, record.sendWindow) <= 0) isAbused(connection, ABUSE_SMALL_FRAMES);
   putFrameHeader(to, length, DATA, ends ? END_STREAM : 0, record.streamId);
   return FRAME_HEADER;
 }

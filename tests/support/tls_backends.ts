@@ -6,6 +6,8 @@ export interface Face {
   certificate: Pair;
   /** Further lines of the server. */
   lines?: string[];
+  /** What is spoken besides HTTP/1.1. */
+  protocol?: "http2";
 }
 
 export interface TlsBackends extends AsyncDisposable {
@@ -40,9 +42,9 @@ export async function startTlsBackends(folder: string, faces: readonly Face[], l
     "connection",
   ];
   const text = `{${seen.map((name) => `"${name}":"$${name}"`).join(",")}}`;
-  const servers = faces.map(({ certificate: { cert, key }, lines = [] }, at) => `
+  const servers = faces.map(({ certificate: { cert, key }, lines = [], protocol = "" }, at) => `
   server {
-    listen 127.0.0.1:${ports[at]} ssl;
+    listen 127.0.0.1:${ports[at]} ssl ${protocol};
     ssl_certificate ${cert};
     ssl_certificate_key ${key};
     ${lines.join("\n    ")}

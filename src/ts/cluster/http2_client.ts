@@ -116,8 +116,7 @@ export class Http2Client extends Http2Connection implements UpstreamOwner {
 
   onUpstreamTimeout(): void {
     this.#dial!.noteConnectTimeout();
-    if (this.#dial!.tlsFailed) this.onUpstreamTlsFailed();
-    else this.#connectFailed(NOT_IN_TIME);
+    this.#connectFailed(NOT_IN_TIME);
   }
 
   // none of these while it connects

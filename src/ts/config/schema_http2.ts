@@ -33,7 +33,7 @@ const ABUSE: ObjectShape & Of<Http2AbuseState> = object({
   refused_streams: rate("Streams beyond `max_concurrent_streams`.", 100, 50),
   ignored_frames: rate("Frames of unknown types, of streams that have ended, and that answer nothing.", 1000, 100),
   small_frames: rate(
-    "Frames of less than 256 bytes of a body, for which the window of the client had no more room (CVE-2019-9511).",
+    "Frames of less than 256 bytes of a body, for which the window of the client had no more room, beyond one for each longer frame (CVE-2019-9511).",
     1000,
     100,
   ),

@@ -31,9 +31,13 @@ export const SHORTAGES: readonly number[] = [
   libc.EADDRNOTAVAIL,
 ];
 
-/** How long, and for how many bytes, a peer that is still sending is listened to after the last that is sent to it. */
+/**
+ * How long, and for how many bytes, a peer that is still sending is listened to after the last that is sent to it; and how much of
+ * that is read before others have their turn.
+ */
 const LINGER_MS = 2_000;
-const LINGER_BYTES_MAX = 1 << 20;
+const LINGER_BYTES_MAX = 64 << 20;
+const LINGER_TURN = 1 << 20;
 const LINGER_READ = 1 << 16;
 
 const CLOSED = libc.EPOLLHUP | libc.EPOLLERR;
@@ -361,12 +365,14 @@ export abstract class Connection implements Handler {
    * peer has closed, or sends too much, and it is time to close.
    */
   protected mayLinger(at: number): boolean {
-    for (;;) {
+    for (const end = this.#lingered + LINGER_TURN; this.#lingered < end;) {
       const n = this.loop.system.recv(this.fd, at, LINGER_READ, libc.MSG_TRUNC);
       if (n === WOULD_BLOCK) return true;
       this.#lingered += n;
       if (n <= 0 || this.#lingered > LINGER_BYTES_MAX) return false;
     }
+    this.loop.callAgain(this.slot);
+    return true;
   }
 
   /** Gives the buffer back, whatever is in it. */
