@@ -157,9 +157,13 @@ Deno.test("a socket that no listener takes is closed, and said so; workers are n
   assertEquals(sockets, [`descriptor 3 ("spare", ${spare.address})`, 'descriptor 4 ("pair")']);
   const inode = (fd: number) => Deno.readLinkSync(`/proc/self/fd/${fd}`);
   const open = (pid: number) => {
-    const all = [...Deno.readDirSync(`/proc/${pid}/fd`)].map(({ name }) =>
-      Deno.readLinkSync(`/proc/${pid}/fd/${name}`)
-    );
+    const all = [...Deno.readDirSync(`/proc/${pid}/fd`)].map(({ name }) => {
+      try {
+        return Deno.readLinkSync(`/proc/${pid}/fd/${name}`);
+      } catch {
+        return ""; // closed since the listing
+      }
+    });
     return [spare.fd, one, web.fd].map((fd) => all.filter((link) => link === inode(fd)).length);
   };
   assertEquals(open(main.pid), [0, 0, 1]);
