@@ -2,8 +2,22 @@
 // backend that answers it. Both are here, so that what an attack costs anybody but the proxy is not in the figures; and in a
 // thread of their own, so that what the attacker does is not either.
 
-import { concat, DATA, END_STREAM, frame, frames, HEADERS, headers, MAGIC, SETTINGS, settings } from "./h2_frames.ts";
 import { indexOf } from "./bytes.ts";
+import {
+  concat,
+  DATA,
+  END_STREAM,
+  frame,
+  frames,
+  HEADERS,
+  headers,
+  inWords,
+  MAGIC,
+  SETTINGS,
+  settings,
+  WINDOW_UPDATE,
+  windowUpdate,
+} from "./h2_frames.ts";
 
 const PAUSE_MS = 2;
 const ACK = 1;
@@ -40,7 +54,8 @@ class Client {
     const connection = await Deno.connect({ hostname: "127.0.0.1", port });
     connection.setNoDelay(true);
     const client = new Client(connection);
-    await connection.write(concat(MAGIC, settings(), frame(SETTINGS, ACK, 0)));
+    // it never opens the window again, so there is room for the bodies of all answers
+    await connection.write(concat(MAGIC, settings(), frame(SETTINGS, ACK, 0), windowUpdate(0, 1 << 30)));
     return client;
   }
 
@@ -67,9 +82,10 @@ class Client {
     }
     this.#rest = bytes.slice(whole);
     let ended = false;
-    for (const { type, flags, stream } of frames(bytes.subarray(0, whole))) {
+    for (const frame of frames(bytes.subarray(0, whole))) {
+      const { type, flags, stream } = frame;
       const isAnswer = type === DATA || type === HEADERS;
-      if (!isAnswer && type !== SETTINGS && type !== 8) throw new Error(`the bystander got a frame of type ${type}`);
+      if (!isAnswer && type !== SETTINGS && type !== WINDOW_UPDATE) throw new Error(`it got ${inWords(frame)}`);
       ended ||= isAnswer && stream === id && (flags & END_STREAM) !== 0;
     }
     return ended;
