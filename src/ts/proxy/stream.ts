@@ -22,6 +22,7 @@ import { PERMANENT_REDIRECT, refusalBodyLength, sendRedirect, sendRefusal } from
 import * as pumping from "./pump.ts";
 import { pump, takeBody } from "./pump.ts";
 import { HEAD_LOST, readHead } from "./response_head.ts";
+import { NOT_TAKEN, OutgoingRequest, placeText } from "./outgoing_request.ts";
 import { coversHost, findRoute } from "./request_routing.ts";
 import { beginTunnel, pumpTunnel } from "./tunnel.ts";
 
@@ -45,10 +46,9 @@ const CLIENT_CLOSED = 499;
 export class Stream implements UpstreamOwner {
   session: Downstream | null = null;
   upstream: Upstream | null = null;
+  readonly #request: OutgoingRequest;
   #cluster: Cluster | null = null;
   #backend: Backend | null = null;
-  /** F_ bits of the request. */
-  #flags = 0;
   #startedMs = 0;
   #tries = 0;
   #status = 0;
@@ -56,16 +56,6 @@ export class Stream implements UpstreamOwner {
   #headBytes = 0;
   /** The session ends with this exchange. */
   #closes = false;
-  /** The head goes to a stream of the backend's, and has not been taken. */
-  #headWaits = false;
-  /** It goes as one of HTTP/2. */
-  #toHttp2 = false;
-  #requestSent = false;
-  /** The session's buffer still holds the whole request from here to here, so that it can be sent again. */
-  #holdsRequest = false;
-  #requestAt = 0;
-  #requestId = 0;
-  #requestEnd = 0;
   /** Something of the final answer has been sent to the client. */
   #responseBegun = false;
   #responseHeadDone = false;
@@ -75,7 +65,9 @@ export class Stream implements UpstreamOwner {
   #tunnel = false;
   #logged = false;
 
-  constructor(private readonly context: ProxyContext) {}
+  constructor(private readonly context: ProxyContext) {
+    this.#request = new OutgoingRequest(context);
+  }
 
   // ---- beginning ----
 
@@ -90,14 +82,9 @@ export class Stream implements UpstreamOwner {
       this.#refusal =
       this.#headBytes =
         0;
-    this.#headWaits =
-      this.#toHttp2 =
-      this.#requestSent =
-      this.#holdsRequest =
-      this.#responseBegun =
+    this.#responseBegun =
       this.#responseHeadDone =
-        false;
-    this.#answered =
+      this.#answered =
       this.#upstreamReusable =
       this.#tunnel =
       this.#logged =
@@ -112,8 +99,9 @@ export class Stream implements UpstreamOwner {
     const { context } = this;
     const r = context.core.result;
     context.counters.add(REQUESTS, 1);
-    this.#flags = r[abi.R_FLAGS]!;
-    this.#closes = (this.#flags & abi.F_KEEP_ALIVE) === 0 || context.draining;
+    const flags = r[abi.R_FLAGS]!;
+    this.#request.begin(flags);
+    this.#closes = (flags & abi.F_KEEP_ALIVE) === 0 || context.draining;
     if (context.accessLog) this.#beginLog(context.accessLog, true);
     const headEnd = r[abi.R_HEAD_END]!;
     const bodyMode = r[abi.R_BODY_MODE]!;
@@ -128,10 +116,9 @@ export class Stream implements UpstreamOwner {
       return this.refuse(answers.MISDIRECTED);
     }
     if (route < 0) return this.refuse(answers.NO_ROUTE);
-    if (this.#flags & abi.F_CONNECT && !context.takesConnect[route]) return this.#refuseConnect();
+    if (flags & abi.F_CONNECT && !context.takesConnect[route]) return this.#refuseConnect();
     this.#cluster = context.routes[route]!;
-    this.#toHttp2 = this.#cluster.isHttp2;
-    const fault = this.#toHttp2 ? this.#keepRequest(session, headEnd) : this.#writeRequest(session, headEnd);
+    const fault = this.#request.prepare(session, headEnd, this.#cluster.isHttp2);
     if (fault !== 0) return this.refuse(fault);
     this.#connect(false, null);
   }
@@ -140,7 +127,7 @@ export class Stream implements UpstreamOwner {
   beginRefused(session: Downstream, refusal: number): void {
     this.#reset(session);
     this.context.counters.add(REQUESTS, 1);
-    this.#flags = 0;
+    this.#request.begin(0);
     this.#closes = true;
     if (this.context.accessLog) this.#beginLog(this.context.accessLog, false);
     this.refuse(refusal);
@@ -151,70 +138,12 @@ export class Stream implements UpstreamOwner {
     this.#logged = true;
   }
 
-  /** Writes the head anew in front of what has come of the body. 0 or a refusal. */
-  #writeRequest(session: Downstream, headEnd: number): number {
-    const { core, clock } = this.context;
-    const { secure, listener } = session;
-    const identity = this.#place(secure === null ? null : secure.identity);
-    const length = core.codec.writeRequestHead(
-      session.record,
-      listener.port,
-      secure === null ? 0 : 1,
-      clock.nextRequestId(),
-      this.context.textScratchAt,
-      identity,
-    );
-    if (session.placeRequestHead(length, headEnd) !== pumping.DONE) return pumping.pumpFault();
-    this.#holdsRequest = session.bodyDone;
-    this.#requestAt = session.outAt;
-    this.#requestEnd = session.outEnd;
-    return 0;
-  }
-
-  /** A head of HTTP/2 is written when it is known on which connection: it depends on what went there before. Always 0. */
-  #keepRequest(session: Downstream, headEnd: number): number {
-    session.keepRequestHead(headEnd);
-    this.#requestId = this.context.clock.nextRequestId();
-    this.#headWaits = true;
-    this.#holdsRequest = session.bodyDone;
-    this.#requestAt = session.outAt;
-    this.#requestEnd = session.outEnd;
-    return 0;
-  }
-
   /** Sends the head that was kept. False: the exchange is over, or goes on with another upstream. */
   #sendHead(session: Downstream, upstream: Http2Upstream): boolean {
-    const { codec } = this.context.core;
-    const { secure, listener } = session;
-    codec.restoreRequest(session.record, session.buffer);
-    if ((this.#flags & abi.F_WEBSOCKET) !== 0 && !upstream.takesWebSockets) {
-      this.refuse(answers.NO_WEBSOCKET);
-      return false;
-    }
-    const identity = this.#place(secure === null ? null : secure.identity);
-    const ends = session.bodyDone && session.outAt === session.outEnd && !this.#asksForTunnel;
-    const id = this.#requestId;
-    const at = this.context.textScratchAt;
-    this.#headWaits = false;
-    if (!upstream.putRequest(session.record, listener.port, secure === null ? 0 : 1, id, at, identity, ends)) {
-      this.#backendLost(upstream);
-      return false;
-    }
-    if (session.beginRequestBody() === pumping.DONE) return true;
-    this.refuse(pumping.pumpFault());
-    return false;
-  }
-
-  /** What follows its head belongs to no message: a stream of HTTP/2 stays open. */
-  get #asksForTunnel(): boolean {
-    return (this.#flags & (abi.F_CONNECT | abi.F_WEBSOCKET)) !== 0;
-  }
-
-  /** Puts a text where the codec can read it; its length. */
-  #place(text: Uint8Array<ArrayBuffer> | null): number {
-    if (text === null) return 0;
-    this.context.core.u8.set(text, this.context.textScratchAt);
-    return text.length;
+    const fault = this.#request.sendHead(session, upstream);
+    if (fault === NOT_TAKEN) this.#backendLost(upstream);
+    else if (fault !== 0) this.refuse(fault);
+    return fault === 0;
   }
 
   // ---- connecting ----
@@ -232,10 +161,10 @@ export class Stream implements UpstreamOwner {
     upstream.sent = 0;
     upstream.hasAnswered = false;
     upstream.backend.requests++;
-    this.#answered = this.#requestSent = false;
+    this.#answered = false;
     // the cluster has come to speak another protocol since the request was read
-    if (upstream.isShared !== this.#toHttp2) return this.refuse(answers.NO_BACKEND);
-    if (upstream.isShared && (this.#flags & abi.F_WEBSOCKET) !== 0) upstream.waitForSettings();
+    if (upstream.isShared !== this.#request.toHttp2) return this.refuse(answers.NO_BACKEND);
+    if (upstream.isShared && (this.#request.flags & abi.F_WEBSOCKET) !== 0) upstream.waitForSettings();
     if (upstream.reused) this.context.counters.add(REUSED, 1);
     if (upstream.connecting) upstream.armTimer(cluster.connectTimeoutMs);
     else this.#pumpRequest();
@@ -278,7 +207,7 @@ export class Stream implements UpstreamOwner {
       if (session.hangup && !session.bodyDone) this.#clientGone();
       return;
     }
-    if (!this.#requestSent) this.#pumpRequest();
+    if (!this.#request.isSent) this.#pumpRequest();
     if (this.session !== session || this.upstream !== upstream) return;
     // an answer may have been left unread since there was no room for its head
     if (this.#answered || (session.isShared && upstream.readable)) this.#pumpResponse();
@@ -287,7 +216,7 @@ export class Stream implements UpstreamOwner {
   onUpstreamEvents(): void {
     const { session, upstream } = this;
     if (this.#tunnel) return this.#pumpTunnel();
-    if (!this.#requestSent && upstream!.writable) this.#pumpRequest();
+    if (!this.#request.isSent && upstream!.writable) this.#pumpRequest();
     if (this.session === session && this.upstream === upstream && (upstream!.readable || this.#answered)) {
       this.#pumpResponse();
     }
@@ -317,12 +246,7 @@ export class Stream implements UpstreamOwner {
   /** The last buffers are needed for an answer: this request can do without being sent again. */
   yieldBuffer(): void {
     const session = this.session!;
-    if (this.#requestSent && this.#holdsRequest) this.#letGoOfRequest(session);
-  }
-
-  #letGoOfRequest(session: Downstream): void {
-    this.#holdsRequest = false;
-    if (session.inAt === session.inEnd) session.releaseBuffer();
+    if (this.#request.isSent && this.#request.isHeld) this.#request.letGo(session);
   }
 
   // ---- the request ----
@@ -330,14 +254,14 @@ export class Stream implements UpstreamOwner {
   #pumpRequest(): void {
     const session = this.session!;
     const upstream = this.upstream!;
-    if (this.#headWaits && !this.#sendHead(session, upstream as Http2Upstream)) return;
+    if (this.#request.headWaits && !this.#sendHead(session, upstream as Http2Upstream)) return;
     switch (pump(this.context, session, upstream)) {
       case pumping.DONE:
-        this.#requestSent = true;
-        if (upstream.isShared && !this.#asksForTunnel) upstream.endRequest(session);
+        this.#request.isSent = true;
+        if (upstream.isShared && !this.#request.asksForTunnel) upstream.endRequest(session);
         session.disarmTimer();
         if (!this.#answered) upstream.armTimer(this.#cluster!.responseTimeoutMs);
-        if (!this.#mayBeSentAgain(upstream)) this.#letGoOfRequest(session);
+        if (!this.#request.mayBeRepeated(upstream)) this.#request.letGo(session);
         return;
       case pumping.WAIT_SOURCE:
         if (!this.#answered) upstream.disarmTimer();
@@ -358,15 +282,11 @@ export class Stream implements UpstreamOwner {
     }
   }
 
-  #mayBeSentAgain(upstream: Upstream): boolean {
-    return this.#holdsRequest && upstream.keepsRequest((this.#flags & abi.F_IDEMPOTENT) !== 0);
-  }
-
   /** The backend takes no more of the request; it may have answered before it closed. */
   #requestRefusedByBackend(upstream: Upstream): void {
     upstream.readable = true;
-    this.#requestSent = true;
-    this.#holdsRequest &&= upstream.reused || upstream.isShared;
+    this.#request.isSent = true;
+    this.#request.isHeld &&= upstream.reused || upstream.isShared;
     this.#closes ||= !this.session!.bodyDone;
     this.#pumpResponse();
   }
@@ -382,7 +302,7 @@ export class Stream implements UpstreamOwner {
       case pumping.DONE:
         return this.#finish();
       case pumping.WAIT_SOURCE:
-        if (this.#requestSent) session.disarmTimer();
+        if (this.#request.isSent) session.disarmTimer();
         upstream.armTimer(this.#cluster!.responseTimeoutMs);
         return;
       case pumping.WAIT_SINK:
@@ -406,7 +326,7 @@ export class Stream implements UpstreamOwner {
       if (!session.mayPutHead()) return false;
       // an interim answer goes out before anything else
       if (upstream.outAt < upstream.outEnd && !this.#flushInterim(session, upstream)) return false;
-      const code = readHead(context, upstream, this.#flags);
+      const code = readHead(context, upstream, this.#request.flags);
       if (upstream.hasAnswered && !this.#answered) this.#noteAnswered(session);
       if (code !== abi.HEAD_DONE) {
         if (code === HEAD_LOST) this.#backendLost(upstream);
@@ -427,20 +347,14 @@ export class Stream implements UpstreamOwner {
 
   /** RFC 6455 §4.1: a WebSocket that was asked for in HTTP/2 had a key of ours, which the backend has to have read. */
   #isAccepted(session: Downstream, upstream: Upstream): boolean {
-    const isOurs = (this.#flags & abi.F_WEBSOCKET) !== 0 && (this.#flags & abi.F_HTTP_2) !== 0 && !upstream.isShared;
+    const { flags } = this.#request;
+    const isOurs = (flags & abi.F_WEBSOCKET) !== 0 && (flags & abi.F_HTTP_2) !== 0 && !upstream.isShared;
     return !isOurs || this.context.core.codec.isWebSocketAccepted(upstream.record, session.record) !== 0;
   }
 
   #noteAnswered(session: Downstream): void {
     this.#answered = true;
-    if (this.#holdsRequest && this.#requestSent) this.#letGoOfRequest(session);
-  }
-
-  #sendAgain(): void {
-    const session = this.session!;
-    session.outAt = this.#requestAt;
-    session.outEnd = this.#requestEnd;
-    this.#headWaits = this.#toHttp2;
+    if (this.#request.isHeld && this.#request.isSent) this.#request.letGo(session);
   }
 
   /** RFC 9110 §15.2: interim answers pass, but not to HTTP/1.0 clients. */
@@ -450,7 +364,7 @@ export class Stream implements UpstreamOwner {
     counters.add(RESPONSES_1XX, 1);
     upstream.inAt = headEnd;
     upstream.outAt = upstream.outEnd = headEnd;
-    if (this.#flags & abi.F_HTTP_1_0) {
+    if (this.#request.flags & abi.F_HTTP_1_0) {
       if (upstream.inAt === upstream.inEnd) upstream.rewind();
       return;
     }
@@ -479,7 +393,7 @@ export class Stream implements UpstreamOwner {
     const headEnd = r[abi.R_HEAD_END]!;
     const bodyMode = r[abi.R_BODY_MODE]!;
     const flags = r[abi.R_FLAGS]!;
-    const isOld = (this.#flags & abi.F_HTTP_1_0) !== 0;
+    const isOld = (this.#request.flags & abi.F_HTTP_1_0) !== 0;
     this.#status = status;
     this.#responseHeadDone = this.#responseBegun = true;
     upstream.disarmTimer();
@@ -489,9 +403,9 @@ export class Stream implements UpstreamOwner {
     upstream.reframed = unknownLength && !isOld && !session.isShared;
     if ((unknownLength && isOld) || this.context.draining) this.#closes = true;
     // an answer that does not wait for the request: nobody needs the rest of it
-    if (!session.bodyDone && status >= 300) this.#closes = this.#requestSent = true;
+    if (!session.bodyDone && status >= 300) this.#closes = this.#request.isSent = true;
     const how = this.#how(flags, upstream.reframed, status);
-    const transport = this.#place(session.listener.transportSecurity);
+    const transport = placeText(this.context, session.listener.transportSecurity);
     const ends = upstream.bodyRemaining === 0 && bodyMode <= abi.BODY_LENGTH && (flags & abi.F_UPGRADE) === 0;
     const length = session.writeResponseHead(upstream, how, transport, ends);
     if (bodyMode === abi.BODY_CHUNKED) core.codec.beginChunks(upstream.record);
@@ -518,7 +432,7 @@ export class Stream implements UpstreamOwner {
     if (status === 101) how |= abi.W_UPGRADE;
     else if (responseFlags & abi.F_UPGRADE) how |= abi.W_TUNNEL;
     else if (this.#closes) how |= abi.W_CLOSE;
-    else if (this.#flags & abi.F_KEEP_ALIVE_1_0) how |= abi.W_KEEP_ALIVE;
+    else if (this.#request.flags & abi.F_KEEP_ALIVE_1_0) how |= abi.W_KEEP_ALIVE;
     return how;
   }
 
@@ -529,7 +443,7 @@ export class Stream implements UpstreamOwner {
     session.endResponse(upstream);
     this.upstream = null;
     upstream.finish(
-      this.#upstreamReusable && this.#requestSent && session.bodyDone,
+      this.#upstreamReusable && this.#request.isSent && session.bodyDone,
       this.context.core.codec.headScratchAt(),
     );
     upstream.backend.release();
@@ -540,18 +454,18 @@ export class Stream implements UpstreamOwner {
 
   /** The backend closed or reset the connection, or the stream, before its answer was complete. */
   #backendLost(upstream: Upstream): void {
-    const mayRepeat = !this.#answered && this.#holdsRequest && this.#tries < TRIES_MAX;
+    const mayRepeat = !this.#answered && this.#request.isHeld && this.#tries < TRIES_MAX;
     if (upstream.tlsFailed) {
       if (upstream.reused || !mayRepeat) return this.refuse(answers.BACKEND_TLS);
-      this.#sendAgain();
+      this.#request.rewind(this.session!);
       return this.#connectFailed(answers.BACKEND_TLS);
     }
-    if (!mayRepeat || !upstream.mayRepeat((this.#flags & abi.F_IDEMPOTENT) !== 0)) {
+    if (!mayRepeat || !upstream.mayRepeat(this.#request.isIdempotent)) {
       return this.refuse(answers.BACKEND_CLOSED);
     }
     this.#dropUpstream();
     this.context.counters.add(RETRIED, 1);
-    this.#sendAgain();
+    this.#request.rewind(this.session!);
     this.#connect(true, null);
   }
 
@@ -565,8 +479,8 @@ export class Stream implements UpstreamOwner {
     this.context.answers.count(refusal);
     this.#refusal = refusal;
     this.#status = this.context.answers.status(refusal);
-    const sent = !interimPending && sendRefusal(this.context, session, refusal, this.#flags, this.#closes);
-    if (sent) this.#headBytes = session.sent - refusalBodyLength(this.context, refusal, this.#flags);
+    const sent = !interimPending && sendRefusal(this.context, session, refusal, this.#request.flags, this.#closes);
+    if (sent) this.#headBytes = session.sent - refusalBodyLength(this.context, refusal, this.#request.flags);
     this.#end(session, this.#closes || !sent);
   }
 
@@ -579,11 +493,11 @@ export class Stream implements UpstreamOwner {
 
   /** RFC 9110 §15.4.9: the same request, by https. */
   #redirect(session: Downstream): void {
-    if (this.#flags & abi.F_CONNECT) return this.#refuseConnect();
+    if (this.#request.flags & abi.F_CONNECT) return this.#refuseConnect();
     if (this.context.core.result[abi.R_HOST_LENGTH] === 0) return this.refuse(abi.BAD_REQUEST);
     if (!session.bodyDone) this.#closes = true;
     this.#status = PERMANENT_REDIRECT;
-    const sent = sendRedirect(this.context, session, this.#flags, this.#closes);
+    const sent = sendRedirect(this.context, session, this.#request.flags, this.#closes);
     this.#headBytes = session.sent;
     this.#end(session, this.#closes || !sent);
   }
@@ -620,7 +534,7 @@ export class Stream implements UpstreamOwner {
   #becomeTunnel(session: Downstream, upstream: Upstream): void {
     this.#tunnel = true;
     this.context.counters.add(TUNNELS, 1);
-    this.#letGoOfRequest(session);
+    this.#request.letGo(session);
     beginTunnel(session, upstream);
   }
 
