@@ -3,6 +3,7 @@
 //
 //   refuse   refuses the snapshot or change     die    exits right after it is ready
 //   hang     never becomes ready                slow   drains only at its deadline
+//   meet FOLDER   becomes ready when another that was told to start has left its mark in this folder, too
 //
 // and for a change alone, said by the change itself, with the slot that it is for or none for all (`hang-prepare 0`):
 //
@@ -102,6 +103,18 @@ export function runTestWorker(channelFd: number): Promise<never> {
       channel.send({ event: "refused", reason: "the test says so" });
       Deno.exit(1);
     }
+    const [how, folder] = behaviour().split(" ");
+    if (how === "meet") meet(folder!);
+    else beReady();
+  }
+
+  function meet(folder: string): void {
+    Deno.writeTextFileSync(`${folder}/${Deno.pid}`, "");
+    const look = () => [...Deno.readDirSync(folder)].length > 1 ? beReady() : void setTimeout(look, 5);
+    look();
+  }
+
+  function beReady(): void {
     for (const { fd } of listeners) poller.add(fd, () => acceptAll(fd));
     channel.send({ event: "ready", pid: Deno.pid, sandbox: ["nothing"] });
     if (behaviour() === "die") setTimeout(() => Deno.exit(7), 20);

@@ -2,9 +2,9 @@
 // commands for objects are in objects.ts, because their options come from the schema of the configuration.
 
 import { EVENT_NAMES } from "../control/protocol.ts";
+import { LOG_LEVELS } from "../observe/log.ts";
 import { CHANGE_OPTIONS, type Command } from "./command.ts";
 
-export const LOG_LEVELS = ["debug", "info", "warn", "error"] as const;
 export const SHELLS = ["bash", "zsh", "fish"] as const;
 
 const FILE = [{ name: "FILE", words: "file" }] as const;

@@ -3,7 +3,7 @@
 import { type RouteIdentity, routeName } from "../config/route_key.ts";
 import type { RouteKey } from "../config/orders.ts";
 import { formatDuration } from "../config/units.ts";
-import type { BackendStanding, ExplainAnswer, ExplainRequest } from "../control/protocol.ts";
+import type { ExplainAnswer, ExplainRequest } from "../control/protocol.ts";
 import { type Arguments, readArguments } from "./command.ts";
 import { COMMANDS } from "./commands.ts";
 import { ask } from "./connection.ts";
@@ -60,7 +60,7 @@ function consideredText(considered: ExplainAnswer["considered"]): string {
   return ["also considered", ...lines].join("\n");
 }
 
-function backendTable(backends: readonly BackendStanding[], picked: string | null): string {
+function backendTable(backends: ExplainAnswer["backends"], picked: string | null): string {
   const rows = backends.map(({ address, weight, standing, requests, connections }) => {
     return [address, String(weight), standing, String(requests), String(connections), address === picked ? "<-" : ""];
   });

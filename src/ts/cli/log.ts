@@ -1,7 +1,8 @@
 // log LEVEL: what the running proxy writes to its log from now on.
 
 import { oneOf, readArguments } from "./command.ts";
-import { COMMANDS, LOG_LEVELS } from "./commands.ts";
+import { LOG_LEVELS } from "../observe/log.ts";
+import { COMMANDS } from "./commands.ts";
 import { ask } from "./connection.ts";
 import { EXIT_DONE, print, printJson } from "./output.ts";
 

@@ -69,11 +69,18 @@ function takeOption(parsed: Options, given: Given, next: string | undefined, dec
   if (!values.includes(name) && !lists.includes(name)) {
     throw unknownOption(spelling, name, [...values, ...lists, ...flags]);
   }
-  const value = given.value ?? next;
+  const value = given.value ?? (next !== undefined && isOption(next, declared) ? undefined : next);
   if (value === undefined || (value === "" && !empty.includes(name))) throw new UsageError(`${spelling} needs a value`);
   if (lists.includes(name)) (parsed.lists[name] ??= []).push(value);
   else parsed.values[name] = value;
   return given.value === undefined ? 1 : 0;
+}
+
+/** Whether an argument is one of the options, and so no value of the one before it: `--h2c --json` lacks one. */
+function isOption(arg: string, declared: Declared): boolean {
+  const { values = [], lists = [], flags = [] } = declared;
+  const { name } = splitOption(arg, declared);
+  return arg.startsWith("--") && [...values, ...lists, ...flags].includes(name);
 }
 
 function unknownOption(spelling: string, name: string, known: readonly string[]): UsageError {

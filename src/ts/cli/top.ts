@@ -2,6 +2,7 @@
 // again until somebody presses q. It draws on the terminal's second screen, so that what was there before comes back.
 
 import type { ProxyStatus, WorkerReport } from "../control/protocol.ts";
+import { delay } from "../control/waiting.ts";
 import { readArguments } from "./command.ts";
 import { COMMANDS } from "./commands.ts";
 import { type Connection, openConnection } from "./connection.ts";
@@ -36,7 +37,7 @@ async function look(connection: Connection): Promise<Look> {
 
 async function showOnce(connection: Connection, json: boolean): Promise<void> {
   const before = await look(connection);
-  await passed(INTERVAL_MS);
+  await delay(INTERVAL_MS);
   const after = await look(connection);
   if (json) printJson(rates(before, after));
   else print(screen(before, after));
@@ -50,7 +51,7 @@ async function showUntilKey(connection: Connection): Promise<void> {
     untilKey().then(() => over.resolve("over"), over.reject);
     let before = await look(connection);
     writeAll(Deno.stdout, drawn(screen(before, before)));
-    while (await Promise.race([over.promise, passed(INTERVAL_MS)]) !== "over") {
+    while (await Promise.race([over.promise, delay(INTERVAL_MS)]) !== "over") {
       const after = await look(connection);
       writeAll(Deno.stdout, drawn(screen(before, after)));
       before = after;
@@ -80,10 +81,6 @@ function cut(line: string, width: number): string {
   // deno-lint-ignore no-control-regex
   const plain = line.replace(/\x1b\[\d+m/g, "");
   return plain.length <= width ? line : plain.slice(0, width);
-}
-
-function passed(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
 interface Rates {

@@ -6,7 +6,7 @@
 // cost is that of the orders, and of one copy of each list or record in which something changes.
 
 import { Checker, isMap } from "./check.ts";
-import { checkBackends, checkLimits, inheritTimeouts, WITHOUT_HTTP2 } from "./cross_check.ts";
+import { checkBackends, checkLimits, WITHOUT_HTTP2 } from "./cross_check.ts";
 import {
   checkCertificate,
   checkClusterTls,
@@ -24,7 +24,7 @@ import { CLUSTER, LISTENER, SETTINGS } from "./schema.ts";
 import { CERTIFICATE } from "./schema_tls.ts";
 import type { ObjectShape, Of } from "./shape.ts";
 import { StateDraft } from "./state_draft.ts";
-import type { BackendState, CertificateState, ClusterState, ListenerState, State, TimeoutsState } from "./state.ts";
+import type { BackendState, CertificateState, ClusterState, ListenerState, State } from "./state.ts";
 import { show } from "./problem.ts";
 
 export type Applied = { state: State; errors?: never } | { errors: OrderError[]; state?: never };
@@ -183,7 +183,6 @@ class Transaction {
     checkClusterTls(value, this.around, (path, ...rest) => checker.refuse(["value", ...path], ...rest), isGiven);
     this.noteReference(value.tls?.certificate, "value.tls.certificate");
     if (isGiven("protocol") && speaksHttp2(value)) this.http2Clusters.set(order.name, this.at);
-    inheritTimeouts(value, this.draft.settings.timeouts);
     if (checker.problems.length === 0) return clusters.set(order.name, value);
     if (order.order === "add") this.refusedClusters.add(order.name);
     this.refuseAll(checker.problems);
@@ -247,20 +246,6 @@ class Transaction {
     if (!after) return;
     this.draft.settings = after;
     if (after.limits !== before.limits) this.limitsTouched = { at: this.at, value };
-    this.followTimeouts(before.timeouts, after.timeouts);
-  }
-
-  /** Clusters that have no timeout of their own, which is to say the one of all, go on to have that one. */
-  private followTimeouts(before: TimeoutsState, after: TimeoutsState): void {
-    if (before.connect === after.connect && before.response === after.response) return;
-    const { clusters } = this.draft;
-    for (const name of clusters.names()) {
-      const cluster = clusters.get(name)!;
-      const connect = cluster.timeouts.connect === before.connect ? after.connect : cluster.timeouts.connect;
-      const response = cluster.timeouts.response === before.response ? after.response : cluster.timeouts.response;
-      if (connect === cluster.timeouts.connect && response === cluster.timeouts.response) continue;
-      clusters.set(name, { ...cluster, timeouts: { connect, response } });
-    }
   }
 
   /** What depends on several objects. */

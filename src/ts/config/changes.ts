@@ -30,7 +30,7 @@ export function changesBetween(a: State, b: State): Change[] {
   return [
     ...settingChanges(a, b),
     ...recordChanges("listener", LISTENER, a.listeners, b.listeners),
-    ...clusterChanges(a, b),
+    ...recordChanges("cluster", CLUSTER, a.clusters, b.clusters),
     ...recordChanges("certificate", CERTIFICATE, a.certificates, b.certificates),
     ...routeChanges(a.routes, b.routes),
   ];
@@ -38,7 +38,7 @@ export function changesBetween(a: State, b: State): Change[] {
 
 /**
  * What differs between two states in the objects that `orders` name: all there is, if these orders led from `a` to `b`.
- * O(orders); a change of the timeouts that clusters follow looks at every cluster.
+ * O(orders).
  */
 export function changesOf(a: State, b: State, orders: readonly Order[]): Change[] {
   const named = namedIn(orders);
@@ -48,8 +48,7 @@ export function changesOf(a: State, b: State, orders: readonly Order[]): Change[
     if (change) changes.push(change);
   };
   for (const name of named.listeners) add("listener", LISTENER, a.listeners, b.listeners, name);
-  if (named.followed) changes.push(...clusterChanges(a, b));
-  else for (const name of named.clusters) add("cluster", CLUSTER, a.clusters, b.clusters, name);
+  for (const name of named.clusters) add("cluster", CLUSTER, a.clusters, b.clusters, name);
   for (const name of named.certificates) add("certificate", CERTIFICATE, a.certificates, b.certificates, name);
   if (named.routes.size === 0) return changes;
   const [from, to] = [indexOf(a.routes).byKey, indexOf(b.routes).byKey];
@@ -81,13 +80,11 @@ export function withChanges(state: State, changes: readonly Change[]): State {
 
 function namedIn(orders: readonly Order[]) {
   const [listeners, clusters, routes] = [new Set<string>(), new Set<string>(), new Set<string>()];
-  const named = { settings: false, followed: false, listeners, clusters, routes, certificates: new Set<string>() };
+  const named = { settings: false, listeners, clusters, routes, certificates: new Set<string>() };
   for (const order of orders) {
     switch (order.object) {
       case "settings":
         named.settings = true;
-        // Clusters may have followed there and back: whether the settings are the same in the end does not matter.
-        named.followed ||= Object.hasOwn(order.value, "timeouts");
         break;
       case "listener":
         named.listeners.add(order.name);
@@ -115,10 +112,6 @@ function settingChanges(a: State, b: State): Change[] {
     changes.push({ object: "settings", name, before: a[name], after: b[name] });
   }
   return changes;
-}
-
-export function clusterChanges(a: Pick<State, "clusters">, b: Pick<State, "clusters">): Change[] {
-  return recordChanges("cluster", CLUSTER, a.clusters, b.clusters);
 }
 
 type NamedObject = "listener" | "cluster" | "certificate";

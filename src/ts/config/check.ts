@@ -256,6 +256,7 @@ export class Checker {
     const isReset = isChange && hasDefault && given[name] === null;
     if (Object.hasOwn(given, name) && !isReset) return this.visit(key.shape, given[name], before);
     if (key.default !== undefined) return this.defaultOf(key);
+    if (key.inherits !== undefined) return null;
     return hasDefault ? undefined : this.visit(key.shape, undefined);
   }
 

@@ -24,13 +24,11 @@ export interface Origin {
   nameOf(path: Path): string;
 }
 
-/** Checks a draft, and fills in what clusters take from the whole. */
+/** Checks a draft, and fills in what depends on other keys. */
 export function crossCheck(draft: Draft<State>, checker: Checker, origin: Origin): void {
   checkListeners(draft, checker);
   for (const [name, cluster] of Object.entries(draft.clusters ?? {})) {
-    if (!cluster) continue;
-    checkBackends(cluster, checker, ["clusters", name]);
-    inheritTimeouts(cluster, draft.timeouts);
+    if (cluster) checkBackends(cluster, checker, ["clusters", name]);
   }
   checkTls(draft, checker, origin);
   checkRoutes(draft, checker, origin);
@@ -101,12 +99,6 @@ export function checkBackends(cluster: Draft<ClusterState>, checker: Checker, pa
       checker.refuse(place, "each backend once", `${show(address)} again`, 'a larger share is a larger "weight"');
     }
   }
-}
-
-export function inheritTimeouts(cluster: Draft<ClusterState>, timeouts: Draft<State>["timeouts"]): void {
-  if (!cluster.timeouts) return;
-  cluster.timeouts.connect ??= timeouts?.connect;
-  cluster.timeouts.response ??= timeouts?.response;
 }
 
 function checkRoutes(draft: Draft<State>, checker: Checker, origin: Origin): void {

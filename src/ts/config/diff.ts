@@ -2,10 +2,9 @@
 // whatever both states answer is answered throughout. First comes what gives more room or adds something that others need
 // (settings, certificates, clusters, backends), then routes and listeners; what takes away comes last, the other way round.
 
-import { type Change, changesBetween, clusterChanges } from "./changes.ts";
-import { applyOrders } from "./apply_order.ts";
+import { type Change, changesBetween } from "./changes.ts";
 import { type FieldChange, fieldChanges, patchOf } from "./fields.ts";
-import { type Inherited, inheritedFrom, shortForm } from "./file_form.ts";
+import { shortForm } from "./file_form.ts";
 import { listenerMoves } from "./listener_moves.ts";
 import { BACKEND_VALUE, ROUTE_KEY, ROUTE_VALUE } from "./order_shapes.ts";
 import type { BackendOrder, Fields, NamedOrder, Order, RouteKey, RouteOrder, SettingsOrder } from "./orders.ts";
@@ -22,9 +21,9 @@ export function diff(a: State, b: State): Order[] {
   const changes = changesBetween(a, b);
   const settings = settingOrders(changes);
   const certificates = certificateOrders(changes);
-  const clusters = clusterOrders(clustersAfter(a, b, changes, settings.first), inheritedFrom(b));
+  const clusters = clusterOrders(changes);
   const routes = routeOrders(changes);
-  const listeners = listenerMoves(changes, b);
+  const listeners = listenerMoves(changes);
   return [
     ...settings.first,
     ...certificates.added,
@@ -39,21 +38,8 @@ export function diff(a: State, b: State): Order[] {
   ];
 }
 
-/** The clusters that differ once the settings have changed, which some of them follow. */
-function clustersAfter(a: State, b: State, changes: readonly Change[], first: readonly SettingsOrder[]): Change[] {
-  if (!changes.some(({ object, name }) => object === "settings" && name === "timeouts")) {
-    return changes.filter(({ object }) => object === "cluster");
-  }
-  const { state } = applyOrders(a, first);
-  if (!state) throw new Error("the settings of a valid state were refused");
-  return clusterChanges(state, b);
-}
-
 /** Numbers that must fit each other at every moment, and therefore change together. */
 const TOGETHER = ["limits.buffers", "limits.buffer_size", "limits.header_bytes", "limits.target_bytes"];
-
-/** Clusters follow them: they change before the clusters do. */
-const FIRST = ["timeouts.connect", "timeouts.response"];
 
 const NO_LIMIT_AT_ZERO = ["limits.body_bytes"];
 
@@ -67,8 +53,7 @@ function settingOrders(changes: readonly Change[]): { first: SettingsOrder[]; la
   }
   const fields = fieldChanges(SETTINGS, before!, after!);
   const somethingGrows = fields.some((field) => TOGETHER.includes(nameOf(field)) && !shrinks(field));
-  const isLast = (field: FieldChange) =>
-    shrinks(field) && !FIRST.includes(nameOf(field)) && !(somethingGrows && TOGETHER.includes(nameOf(field)));
+  const isLast = (field: FieldChange) => shrinks(field) && !(somethingGrows && TOGETHER.includes(nameOf(field)));
   return {
     first: settingsOrder(fields.filter((field) => !isLast(field))),
     last: settingsOrder(fields.filter(isLast)),
@@ -90,25 +75,21 @@ function settingsOrder(fields: readonly FieldChange[]): SettingsOrder[] {
   return fields.length === 0 ? [] : [{ order: "update", object: "settings", value: patchOf(fields) }];
 }
 
-function clusterOrders(changes: readonly Change[], inherited: Inherited): { added: Order[]; removed: Order[] } {
+function clusterOrders(changes: readonly Change[]): { added: Order[]; removed: Order[] } {
   const [added, backendsRemoved, clustersRemoved]: [Order[], Order[], Order[]] = [[], [], []];
   for (const change of changes) {
     if (change.object !== "cluster") continue;
     const { name, before, after } = change;
     if (!after) clustersRemoved.push({ order: "remove", object: "cluster", name });
-    else if (!before) added.push({ order: "add", object: "cluster", name, value: fields(after, inherited) });
+    else if (!before) added.push({ order: "add", object: "cluster", name, value: form(CLUSTER, after) });
     else {
       added.push(...clusterUpdate(name, before, after));
-      const backends = backendOrders(name, before, after, inherited);
+      const backends = backendOrders(name, before, after);
       added.push(...backends.added);
       backendsRemoved.push(...backends.removed);
     }
   }
   return { added, removed: [...backendsRemoved, ...clustersRemoved] };
-}
-
-function fields(cluster: ClusterState, inherited: Inherited): Fields {
-  return shortForm(CLUSTER, cluster, inherited) as Fields;
 }
 
 /** What changes beside the backends. */
@@ -121,7 +102,6 @@ function backendOrders(
   cluster: string,
   before: ClusterState,
   after: ClusterState,
-  inherited: Inherited,
 ): { added: BackendOrder[]; removed: BackendOrder[] } {
   const { gone, come, changed } = backendChanges(before, after);
   const order = (verb: BackendOrder["order"], { address }: BackendState): BackendOrder => {
@@ -129,8 +109,8 @@ function backendOrders(
   };
   const added = come.map((backend): BackendOrder => {
     const { address: _, ...value } = backend;
-    const form = shortForm(BACKEND_VALUE, value, inherited) as NonNullable<BackendOrder["value"]>;
-    return Object.keys(form).length === 0 ? order("add", backend) : { ...order("add", backend), value: form };
+    const weight = form(BACKEND_VALUE, value) as NonNullable<BackendOrder["value"]>;
+    return Object.keys(weight).length === 0 ? order("add", backend) : { ...order("add", backend), value: weight };
   });
   const updated = changed.map(([, to]): BackendOrder => ({ ...order("update", to), value: { weight: to.weight } }));
   return { added: [...added, ...updated], removed: gone.map((backend) => order("remove", backend)) };
@@ -168,9 +148,8 @@ function certificateOrders(changes: readonly Change[]): { added: Order[]; remove
   return { added, removed };
 }
 
-/** Of an object in which nothing is taken from elsewhere. */
 function form(shape: ObjectShape, value: unknown): Fields {
-  return shortForm(shape, value, () => undefined) as Fields;
+  return shortForm(shape, value) as Fields;
 }
 
 function routeOrders(changes: readonly Change[]): { added: RouteOrder[]; removed: RouteOrder[] } {
@@ -191,7 +170,6 @@ function routeOrders(changes: readonly Change[]): { added: RouteOrder[]; removed
   return { added, removed };
 }
 
-/** Nothing in a route's identity is taken from elsewhere. */
 function keyOf(route: RouteState): RouteKey {
   return form(ROUTE_KEY, route) as RouteKey;
 }

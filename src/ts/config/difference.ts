@@ -3,7 +3,7 @@
 import { backendChanges } from "./diff.ts";
 import { type Change, changesBetween } from "./changes.ts";
 import { type FieldChange, fieldChanges } from "./fields.ts";
-import { fullForm, type Inherited, inheritedFrom, shortForm } from "./file_form.ts";
+import { fullForm, shortForm } from "./file_form.ts";
 import { BACKEND_VALUE, ROUTE_VALUE } from "./order_shapes.ts";
 import { formatPath } from "./problem.ts";
 import { routeName } from "./route_key.ts";
@@ -38,14 +38,12 @@ export interface Difference {
  * are told one by one where their cluster is in both states, and as a field of it where it is not. Cost as `changesBetween`.
  */
 export function describeDifference(a: State, b: State): Difference[] {
-  return describeChanges(changesBetween(a, b), a, b);
+  return describeChanges(changesBetween(a, b));
 }
 
 /** The same for who knows already what differs. */
-export function describeChanges(changes: readonly Change[], a: State, b: State): Difference[] {
-  const [before, after] = [inheritedFrom(a), inheritedFrom(b)];
-  const named = changes.flatMap((change) => describe(change, before, after));
-  const differences = [...settings(changes), ...named];
+export function describeChanges(changes: readonly Change[]): Difference[] {
+  const differences = [...settings(changes), ...changes.flatMap(describe)];
   return differences.sort((x, y) => RANK[x.object] - RANK[y.object] || compare(placeOf(x), placeOf(y)));
 }
 
@@ -78,10 +76,8 @@ const SETTINGS_BY_NAME: Readonly<Record<string, ObjectShape>> = Object.fromEntri
 
 type NamedChange = Exclude<Change, { object: "settings" }>;
 
-function describe(change: Change, inheritedBefore: Inherited, inheritedAfter: Inherited): Difference[] {
-  const one = (name: string, shape: ObjectShape): Difference => {
-    return difference(change as NamedChange, name, shape, inheritedBefore, inheritedAfter);
-  };
+function describe(change: Change): Difference[] {
+  const one = (name: string, shape: ObjectShape) => difference(change as NamedChange, name, shape);
   switch (change.object) {
     case "settings":
       return [];
@@ -98,17 +94,11 @@ function describe(change: Change, inheritedBefore: Inherited, inheritedAfter: In
   }
 }
 
-function difference(
-  { object, before, after }: NamedChange,
-  name: string,
-  shape: ObjectShape,
-  inheritedBefore: Inherited,
-  inheritedAfter: Inherited,
-): Difference {
+function difference({ object, before, after }: NamedChange, name: string, shape: ObjectShape): Difference {
   const head = { object, name, cluster: "" };
   if (before && after) return { sign: "~", ...head, fields: fieldChanges(shape, before, after).map(fieldOf) };
-  if (after) return { sign: "+", ...head, fields: fieldsOf(shape, after, inheritedAfter, "after") };
-  return { sign: "-", ...head, fields: fieldsOf(shape, before!, inheritedBefore, "before") };
+  if (after) return { sign: "+", ...head, fields: fieldsOf(shape, after, "after") };
+  return { sign: "-", ...head, fields: fieldsOf(shape, before!, "before") };
 }
 
 function cluster(name: string, before: ClusterState, after: ClusterState): Difference[] {
@@ -118,10 +108,9 @@ function cluster(name: string, before: ClusterState, after: ClusterState): Diffe
   const { gone, come, changed } = backendChanges(before, after);
   const add = (sign: Difference["sign"], address: string, fields: FieldDifference[]) =>
     differences.push({ sign, object: "backend", name: address, cluster: name, fields });
-  const nothing = () => undefined;
-  for (const backend of come) add("+", backend.address, fieldsOf(BACKEND_VALUE, backend, nothing, "after"));
+  for (const backend of come) add("+", backend.address, fieldsOf(BACKEND_VALUE, backend, "after"));
   for (const [from, to] of changed) add("~", to.address, fieldChanges(BACKEND_VALUE, from, to).map(fieldOf));
-  for (const backend of gone) add("-", backend.address, fieldsOf(BACKEND_VALUE, backend, nothing, "before"));
+  for (const backend of gone) add("-", backend.address, fieldsOf(BACKEND_VALUE, backend, "before"));
   return differences;
 }
 
@@ -131,12 +120,7 @@ function fieldOf({ path, shape, before, after }: FieldChange): FieldDifference {
 }
 
 /** What an object has that only one of the states has; what is the default goes without saying. */
-function fieldsOf(
-  shape: ObjectShape,
-  value: object,
-  inherited: Inherited,
-  side: "before" | "after",
-): FieldDifference[] {
+function fieldsOf(shape: ObjectShape, value: object, side: "before" | "after"): FieldDifference[] {
   const fields: FieldDifference[] = [];
   const flatten = (form: Record<string, unknown>, path: readonly string[]) => {
     for (const [name, item] of Object.entries(form)) {
@@ -146,6 +130,6 @@ function fieldsOf(
       } else fields.push({ field: formatPath(at), before: null, after: null, [side]: item });
     }
   };
-  flatten(shortForm(shape, value, inherited) as Record<string, unknown>, []);
+  flatten(shortForm(shape, value) as Record<string, unknown>, []);
   return fields;
 }

@@ -7,37 +7,27 @@ import type { Key, ObjectShape, Shape, ShorthandShape, TableShape } from "./shap
 import type { State } from "./state.ts";
 import { formatDuration, formatSize } from "./units.ts";
 
-/** What a key that has no value takes from elsewhere, by the dotted name that the schema gives, e.g. `timeouts.connect`. */
-export type Inherited = (name: string) => unknown;
-
 /** A state as plain values that can be written as YAML or JSON; what is the default is left out. O(size of the state). */
 export function toFile(state: State): Record<string, unknown> {
-  return shortForm(STATE, state, inheritedFrom(state)) as Record<string, unknown>;
-}
-
-export function inheritedFrom(state: Pick<State, "timeouts">): Inherited {
-  return (name) => {
-    let at: unknown = state;
-    for (const step of name.split(".")) at = (at as Record<string, unknown>)[step];
-    return at;
-  };
+  return shortForm(STATE, state) as Record<string, unknown>;
 }
 
 /** A value of this shape as the file has it, without what is the default. */
-export function shortForm(shape: Shape, value: unknown, inherited: Inherited): unknown {
-  return new Writer(inherited).write(shape, value);
+export function shortForm(shape: Shape, value: unknown): unknown {
+  return new Writer(false).write(shape, value);
 }
 
-/** A value of this shape as the file has it, with everything. */
+/** A value of this shape as the file has it, with everything; null where it takes something from elsewhere. */
 export function fullForm(shape: Shape, value: unknown): unknown {
-  return new Writer(null).write(shape, value);
+  return new Writer(true).write(shape, value);
 }
 
 class Writer {
-  /** Without `inherited`, nothing is left out. */
-  constructor(private readonly inherited: Inherited | null) {}
+  /** `isFull`: nothing is left out. */
+  constructor(private readonly isFull: boolean) {}
 
   write(shape: Shape, value: unknown): unknown {
+    if (value === null && shape.kind !== "word") return null;
     switch (shape.kind) {
       case "duration":
         return formatDuration(value as number);
@@ -74,16 +64,16 @@ class Writer {
   /** `undefined` for what is left out. */
   private key(key: Key<unknown>, value: unknown): unknown {
     if (value === undefined) return undefined;
-    const { inherited } = this;
-    if (key.inherits !== undefined && inherited?.(key.inherits) === value) return undefined;
     const written = this.write(key.shape, value);
-    if (key.derived !== undefined && inherited && (value === null || isEmpty(written))) return undefined;
-    return inherited && key.default !== undefined && isSameForm(written, defaultForm(key)) ? undefined : written;
+    if (this.isFull) return written;
+    if (key.inherits !== undefined && value === null) return undefined;
+    if (key.derived !== undefined && (value === null || isEmpty(written))) return undefined;
+    return key.default !== undefined && isSameForm(written, defaultForm(key)) ? undefined : written;
   }
 
   /** Its name is left out where it goes without saying. */
   private tableItem(shape: TableShape, name: string, item: Record<string, unknown>): Record<string, unknown> {
-    const isImplied = this.inherited !== null && shape.nameOf(item) === name;
+    const isImplied = !this.isFull && shape.nameOf(item) === name;
     return { ...(isImplied ? {} : { name }), ...this.object(shape.of, item) };
   }
 
@@ -121,7 +111,7 @@ function defaultForm(key: Key<unknown>): unknown {
   let known = defaults.get(key);
   if (!known) {
     const value = new Checker().check(key.shape, key.default);
-    defaults.set(key, known = { form: new Writer(() => undefined).write(key.shape, value) });
+    defaults.set(key, known = { form: new Writer(false).write(key.shape, value) });
   }
   return known.form;
 }

@@ -4,10 +4,10 @@
 
 import type { Change } from "./changes.ts";
 import { fieldChanges, patchOf } from "./fields.ts";
-import { inheritedFrom, shortForm } from "./file_form.ts";
+import { shortForm } from "./file_form.ts";
 import type { Fields, NamedOrder } from "./orders.ts";
 import { LISTENER } from "./schema.ts";
-import type { ListenerState, State } from "./state.ts";
+import type { ListenerState } from "./state.ts";
 
 export interface ListenerMoves {
   /** Additions and changes, and those removals that make room for them. */
@@ -16,9 +16,9 @@ export interface ListenerMoves {
   removals: NamedOrder<"listener">[];
 }
 
-/** The orders for all listeners that differ; `target` is the state that they lead to. */
-export function listenerMoves(changes: readonly Change[], target: State): ListenerMoves {
-  const planner = new Planner(target);
+/** The orders for all listeners that differ. */
+export function listenerMoves(changes: readonly Change[]): ListenerMoves {
+  const planner = new Planner();
   const listeners = changes.filter((change) => change.object === "listener");
   for (const { name, before, after } of listeners) planner.know({ name, before, after });
   for (const { name } of listeners) planner.place(name);
@@ -37,8 +37,6 @@ class Planner {
   private readonly waiting = new Map<string, Move>();
   /** Who has an address that another may wait for. */
   private readonly owners = new Map<string, string>();
-
-  constructor(private readonly target: State) {}
 
   know(move: Move): void {
     this.waiting.set(move.name, move);
@@ -87,6 +85,6 @@ class Planner {
   }
 
   private whole(listener: ListenerState): Fields {
-    return shortForm(LISTENER, listener, inheritedFrom(this.target)) as Fields;
+    return shortForm(LISTENER, listener) as Fields;
   }
 }

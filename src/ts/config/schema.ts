@@ -154,15 +154,12 @@ const POOL = object({
 
 const CLUSTER_TIMEOUTS = object({
   connect: key(duration(1, HOUR_MS), {
-    about: "How long a connection to a backend of this cluster may take to be made. A cluster whose time is that of " +
-      "all follows it when it is changed.",
+    about: "How long a connection to a backend of this cluster may take to be made.",
     inherits: "timeouts.connect",
     example: "500ms",
   }),
   response: key(duration(1, 24 * HOUR_MS), {
-    about:
-      "How long a backend of this cluster may be silent while its answer is awaited or read. A cluster whose time " +
-      "is that of all follows it when it is changed.",
+    about: "How long a backend of this cluster may be silent while its answer is awaited or read.",
     inherits: "timeouts.response",
     example: "5m",
   }),
@@ -199,7 +196,7 @@ export const CLUSTER: ObjectShape & Of<ClusterState> = object({
     example: { connections: 64, idle: 16, idle_timeout: "30s" },
   }),
   timeouts: key(CLUSTER_TIMEOUTS, {
-    about: "Timeouts of this cluster that differ from those of all.",
+    about: "Timeouts of this cluster instead of those of all.",
     default: {},
     example: { response: "5m" },
     seeAlso: ["timeouts"],
@@ -372,7 +369,9 @@ export const STATE: ObjectShape & Of<State> = object({
   limits: LIMITS,
   timeouts: TIMEOUTS,
   access_log: key(wordOr("off", null, ACCESS_LOG), {
-    about: "One line for each request; `off` writes none.",
+    about:
+      "One line for each request; `off` writes none. A call of gRPC that the proxy answers itself has the status of the " +
+      "refusal in it (503, say, as the counters have), though what HTTP said is 200, with the meaning in grpc-status.",
     default: "off",
     example: { path: "/var/log/kakehi/access.log", format: "json" },
   }),
@@ -387,7 +386,9 @@ export const STATE: ObjectShape & Of<State> = object({
     { about: "What the proxy says about itself, on standard error.", default: {}, example: { level: "warn" } },
   ),
   answers: key(map("STATUS", text("a status", parseStatus, STATUS_PATTERN), text("a text", parseAnswer), "sorted"), {
-    about: "Plain-text bodies of the answers that the proxy makes itself, by status (400 to 599).",
+    about:
+      "Plain-text bodies of the answers that the proxy makes itself, by status (400 to 599). Calls of gRPC get the text as " +
+      "grpc-message, up to 1 KiB of what it is when encoded.",
     bounds: "at most 1024 bytes each",
     default: {},
     example: { 404: "Nothing lives here.\n", 503: "Back in a minute.\n" },

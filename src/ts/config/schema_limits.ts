@@ -124,6 +124,15 @@ export const TIMEOUTS = key(
       default: "75s",
       example: "15s",
     }),
+    connection_age: key(duration(0, 7 * DAY_MS), {
+      about:
+        "How long a client's connection takes requests. Then the client is told that it ends, by GOAWAY in HTTP/2 and by " +
+        "`Connection: close` on the next answer in HTTP/1.1; what is under way is finished. With it, clients that keep their " +
+        "connections spread anew over workers and hosts. Each connection has up to an eighth less, so that those that came " +
+        "together do not come again together. 0s sets no limit.",
+      default: "0s",
+      example: "1h",
+    }),
     write: key(duration(1, DAY_MS), {
       about:
         "How long a client may take nothing of an answer that waits for it; then its connection is closed. In HTTP/2, " +

@@ -136,7 +136,7 @@ export interface Documentation {
   seeAlso?: readonly string[];
   /** A value as the file has it; without it (and without `inherits`) the key must be there. */
   default?: unknown;
-  /** The dotted name of the key whose value stands in for this one. */
+  /** The dotted name of the key whose value stands in for this one, which is null then. */
   inherits?: string;
   /** What holds without it, in words, where that depends on other keys of the object: the object's checks fill it in. */
   derived?: string;

@@ -129,8 +129,8 @@ export interface ClusterState {
   protocol: ClusterProtocol;
   balance: Balance;
   pool: PoolState;
-  /** In milliseconds; taken from the state's `timeouts` where the file says nothing. */
-  timeouts: { connect: number; response: number };
+  /** In milliseconds; null: the state's `timeouts` hold. */
+  timeouts: { connect: number | null; response: number | null };
   /** null speaks plain TCP. */
   tls: ClusterTlsState | null;
   http2: ClusterHttp2State;
@@ -171,6 +171,8 @@ export interface TimeoutsState {
   request_header: number;
   request_body: number;
   idle: number;
+  /** 0: any. */
+  connection_age: number;
   write: number;
   connect: number;
   response: number;

@@ -19,14 +19,13 @@ import {
 import { credentialsOf } from "./credentials_at_start.ts";
 import { type HandedState, readHandover, writeHandover } from "./handover.ts";
 import { selfCommand, workerEnvironment } from "./self.ts";
-import { Serving } from "./serving.ts";
+import { readyLimitMs, Serving } from "./serving.ts";
 import { VERSION } from "./version.ts";
 import { WorkerProcess } from "./worker_process.ts";
 
 const LINE_BYTES_MAX = 64 * 1024;
-/** Far above what reading a large state and starting a worker takes. */
-const CHECK_LIMIT_MS = 10_000;
-const WORKER_LIMIT_MS = 8_000;
+/** What the program itself may take, beside what its worker may. */
+const READING_LIMIT_MS = 2_000;
 
 interface CheckAnswer {
   ok: boolean;
@@ -39,7 +38,7 @@ export async function checkCandidate(
   poller: Poller,
   command: Command,
   state: HandedState,
-  limitMs = CHECK_LIMIT_MS,
+  limitMs = readyLimitMs(state.state) + READING_LIMIT_MS,
 ): Promise<string> {
   const memfd = writeHandover(state);
   try {
@@ -125,7 +124,7 @@ async function tryToServe(poller: Poller, memfd: number): Promise<void> {
     const serving = Serving.first(revision, { ...state, access_log: null }, resolved, credentials);
     const { snapshot, certificates } = serving;
     const order = { slot: 0, snapshot, certificates, revision, accessLog: undefined, listeners: [] };
-    await worker.start(order, WORKER_LIMIT_MS);
+    await worker.start(order, readyLimitMs(state));
   } catch (error) {
     throw new Error(`its worker does not start: ${(error as Error).message}`);
   } finally {

@@ -16,6 +16,7 @@ import { type CertificateReport, type Material, MaterialError, readMaterial, sta
 import type { ChangeError } from "./protocol.ts";
 import { type HandedTicketKeys, TicketKeys } from "./ticket_keys.ts";
 import { fileKeysOf, readClusterFiles, readListenerFiles, TlsOptionError } from "./tls_files.ts";
+import { turn } from "./waiting.ts";
 
 /** What a worker that starts is given. */
 export type CredentialsDescription = Pick<WorkerSnapshot, "certificates" | "files" | "ticketKeys"> & {
@@ -230,7 +231,7 @@ class DraftReading {
     if (this.#errors.length > 0) return;
     const quick = wanted.length > QUICK_FROM;
     for (const [at, [name, state]] of wanted.entries()) {
-      if (at > 0 && at % PIECE === 0) await new Promise((resolve) => setTimeout(resolve, 0));
+      if (at > 0 && at % PIECE === 0) await turn();
       const mayBeTheSame = again === "all" && !names.has(name);
       if (mayBeTheSame && this.#isUntouched(name, state)) continue;
       this.#certificate(name, state, names.has(name), quick, place);

@@ -4,7 +4,7 @@
 /** The configuration of the demonstration, in the form of a file, given the address of its backend. */
 export function demoConfiguration(backend: string, port = 8080): object {
   return {
-    listeners: { demo: { address: `0.0.0.0:${port}` } },
+    listeners: { demo: { address: `0.0.0.0:${port}`, h2c: true } },
     clusters: { demo: { backends: [backend] } },
     routes: [{ cluster: "demo" }],
   };
@@ -46,6 +46,7 @@ kakehi serves its demonstration on ${url}. Try:
 
   curl ${url}/hello?name=you
   curl -v -H 'X-Forwarded-For: 1.2.3.4' ${url}/            # not believed: you are no trusted proxy
+  curl -v --http2-prior-knowledge ${url}/                  # the same request in HTTP/2
   curl -d 'some text' ${url}/form
   head -c 100M /dev/zero | curl -T - ${url}/upload         # streamed, chunked
   curl -i -H 'Content-Length: 1' -H 'Content-Length: 2' ${url}/   # refused: 400

@@ -1,6 +1,5 @@
-// What main needs for the first change to a large state, made while the workers behind the first one make their tables of it:
-// main has nothing to do then, and somebody serves already. On a host with one processor it would take the workers' time; there
-// it is made when all of them serve.
+// What main needs for the first change to a large state, made while the workers make their tables of it, if that leaves a
+// processor to main; otherwise when they serve.
 
 import { indexState } from "../config/route_index.ts";
 import { ServedHash } from "../config/served_hash.ts";
@@ -8,6 +7,7 @@ import { hashState } from "../config/state_hash.ts";
 import type { State } from "../config/state.ts";
 import type { Credentials } from "./credentials.ts";
 import { RouteNumbers } from "./route_numbers.ts";
+import { turn } from "./waiting.ts";
 
 export interface EarlyWork {
   /** Of the whole state. */
@@ -16,9 +16,8 @@ export interface EarlyWork {
   numbers: RouteNumbers;
 }
 
-/** Undefined where it is left for later. Main does other things between its parts. */
-export async function earlyWork(state: State, known: Credentials["known"]): Promise<EarlyWork | undefined> {
-  if (navigator.hardwareConcurrency < 2) return undefined;
+/** Main does other things between its parts. */
+export async function earlyWork(state: State, known: Credentials["known"]): Promise<EarlyWork> {
   indexState(state);
   await turn();
   const hash = hashState(state);
@@ -38,8 +37,4 @@ export function servedHashOf(state: State, numbers: RouteNumbers, known: Credent
   state.routes.forEach((route, at) => served.setRoute(ids[at]!, route));
   for (const [name, { entry }] of known) served.setCertificate(name, entry);
   return served;
-}
-
-function turn(): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, 0));
 }

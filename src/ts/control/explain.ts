@@ -41,14 +41,12 @@ export async function explainRequest(
       return lost ? [{ key: keyOf(lost), reason }] : [];
     }),
     cluster: clusterState ? clusterFacts(cluster!, clusterState) : null,
-    backends: backends.map(({ address, weight, standing, fault, requests, connections }) => {
-      return { address, weight, standing, fault, requests, connections };
-    }),
+    backends,
     would_pick: wouldPick,
     refusal: rewritten?.refusal ?? null,
     headers_added: rewritten?.added ?? [],
     headers_removed: rewritten?.removed ?? [],
-    timeouts: { ...timeoutsOf(state), ...clusterState?.timeouts },
+    timeouts: { ...timeoutsOf(state), ...(clusterState ? ownTimeouts(clusterState, state) : {}) },
   };
 }
 
@@ -97,8 +95,13 @@ function keyOf({ cluster: _, ...key }: RouteState) {
   return key;
 }
 
+/** With those of all where the cluster has none of its own. */
+function ownTimeouts({ timeouts: own }: ClusterState, { timeouts: all }: State): Record<string, number> {
+  return { connect: own.connect ?? all.connect, response: own.response ?? all.response };
+}
+
 function timeoutsOf(
-  { timeouts: { request_header, request_body, idle, write, tunnel } }: State,
+  { timeouts: { request_header, request_body, idle, connection_age, write, tunnel } }: State,
 ): Record<string, number> {
-  return { request_header, request_body, idle, write, tunnel };
+  return { request_header, request_body, idle, connection_age, write, tunnel };
 }

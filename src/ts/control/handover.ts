@@ -10,7 +10,7 @@ import { closeFd, memoryFile, readWhole } from "../sys/fds.ts";
 import type { Command } from "../sys/process.ts";
 import type { HandedGuard } from "./guard.ts";
 import type { HandedCredentials } from "./credentials.ts";
-import type { LogLevel } from "../worker/protocol.ts";
+import type { LogLevel } from "../observe/log.ts";
 import type { Resolved } from "./resolve.ts";
 import type { HandedServer } from "./server.ts";
 import type { HandedSupervisor } from "./supervisor.ts";

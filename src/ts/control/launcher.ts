@@ -5,7 +5,7 @@ import type { State } from "../config/mod.ts";
 import type { Log } from "../observe/log.ts";
 import type { Poller } from "../sys/poll.ts";
 import { allowOpenFiles, type Command } from "../sys/process.ts";
-import type { LogLevel } from "../worker/protocol.ts";
+import type { LogLevel } from "../observe/log.ts";
 import { type HandedWorker, WorkerProcess } from "./worker_process.ts";
 
 /** Descriptors of a worker besides connections and pipes: listeners, epoll, log, libraries, the runtime's own. */

@@ -21,6 +21,7 @@ import {
 } from "../sys/listen.ts";
 import { activatedFor, type ActivatedSocket } from "./activation.ts";
 import { ChangeRefused } from "./errors.ts";
+import { delay } from "./waiting.ts";
 
 /** How long a socket that was turned away from is watched for connections that still wait in it. */
 const RETIRE_LIMIT_MS = 1_000;
@@ -201,8 +202,4 @@ function openNamed(name: string, configured: string, count: number, backlog: num
 
 function closeListening({ seats }: Listening): void {
   seats.forEach(closeFd);
-}
-
-function delay(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }

@@ -72,8 +72,8 @@ export function hashAfterPlan(hash: string, { changes }: Plan): string {
 }
 
 /** Object by object; looks at nothing but what changes. */
-export function differencesOf({ before, after, changes }: Plan): Difference[] {
-  return describeChanges(changes, before, after);
+export function differencesOf({ changes }: Plan): Difference[] {
+  return describeChanges(changes);
 }
 
 /** Settings by which a process is made, or which it gives up the right to change. */

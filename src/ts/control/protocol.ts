@@ -7,9 +7,15 @@
 import type { Difference } from "../config/difference.ts";
 import type { Order, RouteKey } from "../config/orders.ts";
 import type { ClusterProtocol } from "../config/state.ts";
+import type { LogLevel } from "../observe/log.ts";
+import type { BackendStanding } from "../worker/protocol.ts";
 
 /** Longest line of a client: a state of some hundred thousand routes. */
 export const REQUEST_BYTES_MAX = 16 * 1024 * 1024;
+/** Revisions in one answer. */
+export const HISTORY_MAX = 10_000;
+/** As the configuration bounds `workers`. */
+export const WORKERS_MAX = 64;
 
 export const VERBS = [
   "apply",
@@ -69,7 +75,8 @@ export interface HistoryRequest {
   limit?: number;
 }
 
-export type ObjectKind = "listener" | "cluster" | "backend" | "route" | "certificate" | "settings";
+export const OBJECT_KINDS = ["listener", "cluster", "backend", "route", "certificate", "settings"] as const;
+export type ObjectKind = typeof OBJECT_KINDS[number];
 
 export interface GetRequest {
   /** Without it: the whole state. */
@@ -102,7 +109,7 @@ export interface WorkersRequest {
 }
 
 export interface LogRequest {
-  level: "debug" | "info" | "warn" | "error";
+  level: LogLevel;
 }
 
 export interface UpgradeRequest {
@@ -195,16 +202,6 @@ export interface GetAnswer {
   details?: Record<string, CertificateDetails>;
 }
 
-export interface BackendStanding {
-  address: string;
-  weight: number;
-  standing: "up" | "avoided" | "draining";
-  /** Why connecting to it failed last; "" when it works. */
-  fault: string;
-  requests: number;
-  connections: number;
-}
-
 export interface ExplainAnswer {
   listener: string | null;
   route: { key: RouteKey; cluster: string } | null;
@@ -274,16 +271,18 @@ export interface VersionAnswer {
  * `if_revision` says; `missing`: there is no such object or revision; `failed`: could not be done. After each of them
  * the state is what it was.
  */
-export type ErrorCode =
-  | "bad_request"
-  | "unknown_verb"
-  | "too_many"
-  | "too_slow"
-  | "invalid"
-  | "refused"
-  | "conflict"
-  | "missing"
-  | "failed";
+export const ERROR_CODES = [
+  "bad_request",
+  "unknown_verb",
+  "too_many",
+  "too_slow",
+  "invalid",
+  "refused",
+  "conflict",
+  "missing",
+  "failed",
+] as const;
+export type ErrorCode = typeof ERROR_CODES[number];
 
 /** One thing that is wrong with a change. */
 export interface ChangeError {

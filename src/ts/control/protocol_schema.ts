@@ -3,7 +3,8 @@
 
 import { type JsonSchema, jsonSchema } from "../config/json_schema.ts";
 import { orderSchema } from "../config/order_schema.ts";
-import { EVENT_NAMES, type Verb, VERBS } from "./protocol.ts";
+import { LOG_LEVELS } from "../observe/log.ts";
+import { ERROR_CODES, EVENT_NAMES, HISTORY_MAX, OBJECT_KINDS, type Verb, VERBS, WORKERS_MAX } from "./protocol.ts";
 
 const text = { type: "string" };
 const number = { type: "number" };
@@ -37,7 +38,7 @@ const REQUESTS: Record<Verb, { keys: Record<string, JsonSchema>; more?: JsonSche
   },
   get: {
     keys: {
-      "object?": choice("listener", "cluster", "backend", "route", "certificate", "settings"),
+      "object?": choice(...OBJECT_KINDS),
       "name?": text,
       "key?": ref("routeKey"),
       "filter?": record({ "host?": text, "cluster?": text }),
@@ -45,10 +46,10 @@ const REQUESTS: Record<Verb, { keys: Record<string, JsonSchema>; more?: JsonSche
     about: "The state or a part of it.",
   },
   history: {
-    keys: { "limit?": { type: "integer", minimum: 1, maximum: 10_000 } },
+    keys: { "limit?": { type: "integer", minimum: 1, maximum: HISTORY_MAX } },
     about: "Revisions, the newest first.",
   },
-  log: { keys: { level: choice("debug", "info", "warn", "error") }, about: "Level of the log until it is set again." },
+  log: { keys: { level: choice(...LOG_LEVELS) }, about: "Level of the log until it is set again." },
   metrics: { keys: {}, about: "Everything that is counted, for Prometheus." },
   plan: { keys: CHANGE, more: ONE_CHANGE, about: "What a change would do; nothing is done." },
   rollback: { keys: { "revision?": count, ...GUARDS }, about: "Serve the state of an earlier revision again." },
@@ -64,7 +65,7 @@ const REQUESTS: Record<Verb, { keys: Record<string, JsonSchema>; more?: JsonSche
   },
   version: { keys: {}, about: "Versions of the proxy and its runtime." },
   workers: {
-    keys: { "set?": { type: "integer", minimum: 1, maximum: 64 }, "restart?": flag },
+    keys: { "set?": { type: "integer", minimum: 1, maximum: WORKERS_MAX }, "restart?": flag },
     about: "The worker processes; how many there are, or new ones in their place.",
   },
 };
@@ -169,18 +170,6 @@ const ANSWERS: Record<Verb, Record<string, JsonSchema>> = {
   workers: { workers: list(ref("worker")) },
 };
 
-const ERROR_CODES = [
-  "bad_request",
-  "unknown_verb",
-  "too_many",
-  "too_slow",
-  "invalid",
-  "refused",
-  "conflict",
-  "missing",
-  "failed",
-];
-
 const DEFINITIONS: Record<string, JsonSchema> = {
   id: { type: ["string", "number"] },
   routeKey: record({
@@ -192,7 +181,7 @@ const DEFINITIONS: Record<string, JsonSchema> = {
   }),
   difference: record({
     sign: choice("+", "~", "-"),
-    object: choice("settings", "listener", "cluster", "backend", "route"),
+    object: choice(...OBJECT_KINDS),
     name: text,
     cluster: text,
     fields: list(record({ field: text, before: anything, after: anything })),

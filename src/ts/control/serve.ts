@@ -17,6 +17,7 @@ import { Reloads } from "./reloads.ts";
 import { resolveBackends, type Resolved } from "./resolve.ts";
 import { ControlServer, type Handler } from "./server.ts";
 import { Serving } from "./serving.ts";
+import { slotCount } from "./slot.ts";
 import { listenToSignals } from "./signals.ts";
 import { claimSocketPath } from "./socket_file.ts";
 import { controlSocketPath } from "./socket_path.ts";
@@ -121,10 +122,12 @@ class Main {
     this.#socket = controlSocketPath(this.options.socket || state.control.socket);
     await claimSocketPath(this.#socket);
     this.#resolved = await resolveBackends(Object.values(state.clusters), {}, (text) => this.#log.warn(text));
-    const told = Promise.withResolvers<void>();
-    this.#early = told.promise.then(() => this.#workEarly(state));
+    const isFree = Promise.withResolvers<void>();
+    this.#early = isFree.promise.then(() => this.#workEarly(state));
     const serving = Serving.first(first.revision, state, this.#resolved, credentials);
-    await this.#supervisor.roll(serving, undefined, told.resolve).finally(told.resolve);
+    const hasOwnProcessor = navigator.hardwareConcurrency > slotCount(state);
+    const begun = hasOwnProcessor ? isFree.resolve : undefined;
+    await this.#supervisor.roll(serving, undefined, begun).finally(isFree.resolve);
     this.#server = ControlServer.open(this.#socket, poller, this.#answer);
     this.#sayReady();
     const afterMs = Date.now() - this.#supervisor.startedAtMs;
@@ -133,7 +136,7 @@ class Main {
     this.#makeLive().catch((error) => this.#log.error("changes cannot be taken", { reason: error.message }));
   }
 
-  /** What the first change needs of a large state, while workers make their tables of it. */
+  /** What the first change needs of a large state. */
   async #workEarly(state: State): Promise<EarlyWork | undefined> {
     if (state.routes.length < EARLY_ROUTES_MIN) return undefined;
     const { earlyWork } = await import("./early_work.ts");

@@ -10,8 +10,8 @@ import { ControlClient, type HandedClient } from "./control_client.ts";
 import { ControlError } from "./errors.ts";
 import type { ControlAnswer, ControlRequest, Verb, Who } from "./protocol.ts";
 import { SocketFile } from "./socket_file.ts";
-import { settledWithin } from "./time_limit.ts";
 import { userName } from "./user_names.ts";
+import { delay, settledWithin } from "./waiting.ts";
 
 const CLIENTS_MAX = 32;
 const BACKLOG = 64;
@@ -235,8 +235,4 @@ export class ControlServer {
 function turnAway(client: ControlClient): void {
   client.send({ id: null, status: "error", code: "too_many", reason: `${CLIENTS_MAX} clients are connected already` });
   client.close();
-}
-
-function delay(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }

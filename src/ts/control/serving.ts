@@ -10,6 +10,15 @@ import type { Resolved } from "./resolve.ts";
 
 export const STDOUT = 1;
 
+/** Far above what a worker takes on a busy host: about 60 ms, and 15 µs for each object. One that needs longer hangs. */
+const READY_LIMIT_MS = 10_000;
+const READY_LIMIT_PER_OBJECT_MS = 0.1;
+
+/** How long a worker may take until it is ready to serve a state. */
+export function readyLimitMs({ routes, clusters }: State): number {
+  return READY_LIMIT_MS + Math.round(READY_LIMIT_PER_OBJECT_MS * (routes.length + Object.keys(clusters).length));
+}
+
 export type Description = Pick<WorkerSnapshot, "routeIds" | "resolved"> & {
   /** Left out where nobody speaks TLS. */
   credentials?: CredentialsDescription | undefined;

@@ -1,6 +1,8 @@
 // The signals of main: who listens to them, and how none is lost while another program takes main's place (sys/signals.ts has
 // what the system does).
 
+import { turn } from "./waiting.ts";
+
 export type SignalActions = Partial<Record<Deno.Signal, () => void>>;
 
 /** Has a number above those of main's signals, and nobody else minds it. */
@@ -28,7 +30,7 @@ export async function keepSignalsForNext(): Promise<() => void> {
   // The runtime looks at those that came in the order of their numbers, and may be in the middle of it the first time.
   for (let time = 0; time < 2; time++) await heard(PROBE, () => sendSignal(Deno.pid, SIGURG));
   // Who was told at the same time acts in this turn of the loop.
-  await new Promise((resolve) => setTimeout(resolve, 0));
+  await turn();
   return release;
 }
 

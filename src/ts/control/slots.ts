@@ -6,13 +6,13 @@ import { closeFd } from "../sys/fds.ts";
 import { describeExit, type ExitStatus } from "../sys/process.ts";
 import type { Launcher } from "./launcher.ts";
 import type { Listeners, Preparation } from "./listeners.ts";
-import type { Serving } from "./serving.ts";
+import { readyLimitMs, type Serving } from "./serving.ts";
 import { backoffMs, type HandedSlot, newSlot, type Slot } from "./slot.ts";
-import { settledWithin } from "./time_limit.ts";
+import { settledWithin } from "./waiting.ts";
 import type { BackendEvent, HandedWorker, WorkerProcess } from "./worker_process.ts";
 
-/** Far above what a worker takes on a busy host (about 60 ms); a worker that needs longer hangs. */
-const READY_TIMEOUT_MS = 10_000;
+/** Loading its code takes a process some 50 ms. */
+const LOADED_LIMIT_MS = 10_000;
 /** A worker that ends sooner after its start died of it. */
 const EARLY_DEATH_MS = 1_000;
 /** How long a change waits for workers that are just starting. */
@@ -78,7 +78,7 @@ export class Slots {
     worker.onBackend = (event) => this.options.watcher()?.backend(event, slot);
     const { snapshot, certificates, revision, accessLog } = serving;
     const order = { slot, snapshot, certificates, revision, accessLog };
-    return worker.start({ ...order, listeners: listeners.ofSlot(slot, slots, prepared?.next) }, this.#readyTimeoutMs);
+    return worker.start({ ...order, listeners: listeners.ofSlot(slot, slots, prepared?.next) }, this.#limitMs(serving));
   }
 
   /** From now on there are `count` slots with these processes in the first of them; gives the slots of before. */
@@ -100,16 +100,14 @@ export class Slots {
     await this.fillEmpty();
   }
 
-  /** Processes for the slots that have none, all at a time, and sockets for them. `told` is called when each knows what to serve. */
-  async fillEmpty(told: () => void = () => {}): Promise<void> {
+  /** Processes for the slots that have none, all at a time, and sockets for them. */
+  async fillEmpty(): Promise<void> {
     const slots = this.#all;
     const empty = slots.filter((slot) => slot.worker === undefined && slot.retry === undefined);
     const workers = empty.map((slot) => slot.worker = this.options.launcher.take());
-    await Promise.all(workers.map((worker) => worker.whenLoaded(this.#readyTimeoutMs)));
+    await Promise.all(workers.map((worker) => worker.whenLoaded(LOADED_LIMIT_MS)));
     this.#addSeats(slots.length);
-    const filled = empty.map((slot, i) => this.#fill(slot, workers[i]));
-    told();
-    await Promise.all(filled);
+    await Promise.all(empty.map((slot, i) => this.#fill(slot, workers[i])));
   }
 
   /** Waits until no worker is just starting, but not for one that hangs. */
@@ -193,8 +191,8 @@ export class Slots {
 
   // ---- replacing who ends ----
 
-  get #readyTimeoutMs(): number {
-    return this.options.readyTimeoutMs ?? READY_TIMEOUT_MS;
+  #limitMs({ state }: Serving): number {
+    return this.options.readyTimeoutMs ?? readyLimitMs(state);
   }
 
   /** Without a seat of its own a slot is idle, which is no reason to give up what serves already. */

@@ -18,6 +18,7 @@ import type { Serving } from "./serving.ts";
 import { keepSignalsForNext } from "./signals.ts";
 import { type Slot, slotCount } from "./slot.ts";
 import { type HandedSlots, type SlotLimits, Slots, type WorkerWatcher } from "./slots.ts";
+import type { UnpreparedChange } from "./worker_change.ts";
 import { WorkerFailure, type WorkerProcess } from "./worker_process.ts";
 
 /** What happens to workers and listeners, for whoever wants to know. */
@@ -103,10 +104,10 @@ export class Supervisor {
   /**
    * Serves a revision, the first or the next one, with new processes. Resolves when all of them are ready. Rejects with
    * the reason when they cannot serve it; what was served before is then served on. `decided` is called when that can no
-   * longer happen, `told` when all processes know what to serve and none but the first need be ready.
+   * longer happen, `begun` when processes have been told what to serve and main waits for them.
    */
-  roll(next: Serving, decided?: () => void, told?: () => void): Promise<void> {
-    return this.#inTurn(() => this.#roll(next, decided, told));
+  roll(next: Serving, decided?: () => void, begun?: () => void): Promise<void> {
+    return this.#inTurn(() => this.#roll(next, decided, begun));
   }
 
   /**
@@ -117,7 +118,7 @@ export class Supervisor {
    */
   changeLive(
     next: Serving,
-    change: Omit<WorkerChange, "listenersRemoved">,
+    change: UnpreparedChange,
     decided: () => string,
     certificates?: number,
   ): Promise<number> {
@@ -225,31 +226,37 @@ export class Supervisor {
     this.#listeners.close(this.listeners);
   }
 
-  async #roll(next: Serving, decided = () => {}, told = () => {}): Promise<void> {
+  async #roll(next: Serving, decided = () => {}, begun = () => {}): Promise<void> {
     this.#refuseWhenStopping();
     const { state } = next;
     const before = this.#serving;
     const slots = slotCount(state);
-    const prepared = this.#listeners.prepare(state.listeners, before ? slots : 1);
+    const count = before ? Math.min(slots, this.slots.length) : firstCount(state);
+    const prepared = this.#listeners.prepare(state.listeners, before ? slots : count);
     let workers: WorkerProcess[];
     try {
-      workers = await this.#startAll(next, prepared, before ? Math.min(slots, this.slots.length) : 1, slots);
+      workers = await this.#startAll(next, prepared, count, slots, begun);
     } catch (error) {
       this.#listeners.abandon(prepared);
       throw error;
     }
     decided();
-    await this.#takeOver(next, prepared, workers, slots, told);
+    await this.#takeOver(next, prepared, workers, slots);
   }
 
   /** New processes for slots 0…count-1 on the prepared sockets: all ready, or none left. */
-  async #startAll(next: Serving, prepared: Preparation, count: number, slots: number): Promise<WorkerProcess[]> {
-    const workers: WorkerProcess[] = [];
+  async #startAll(
+    next: Serving,
+    prepared: Preparation,
+    count: number,
+    slots: number,
+    begun: () => void,
+  ): Promise<WorkerProcess[]> {
+    const workers = Array.from({ length: count }, () => this.#launcher.take());
     try {
-      // They load their code at the same time.
-      while (workers.length < count) workers.push(this.#launcher.take());
-      // One after the other: if the first refuses the state, no other needs to be told.
-      for (const [slot, worker] of workers.entries()) await this.#slots.start(worker, slot, slots, next, prepared);
+      const ready = sideBySide(workers, (worker, slot) => this.#slots.start(worker, slot, slots, next, prepared));
+      begun();
+      await ready;
       const dead = workers.find((worker) => worker.state !== "serving");
       if (dead) throw new WorkerFailure(`process ${dead.pid} ended right after it was ready`);
       this.#refuseWhenStopping();
@@ -268,13 +275,12 @@ export class Supervisor {
     prepared: Preparation,
     workers: WorkerProcess[],
     slots: number,
-    told: () => void,
   ): Promise<void> {
     const before = this.#serving;
     const removed = this.#commit(next, prepared);
     const old = this.#slots.occupy(workers, slots);
     if (!before) sayActivated(this.#listeners, this.options.log);
-    await this.#slots.fillEmpty(told);
+    await this.#slots.fillEmpty();
     // The old workers still accept: those who wait at a removed listener are served before it closes.
     await this.#listeners.retire(removed);
     old.forEach((slot) => this.#slots.leave(slot));
@@ -295,7 +301,7 @@ export class Supervisor {
 
   async #changeLive(
     next: Serving,
-    change: Omit<WorkerChange, "listenersRemoved">,
+    change: UnpreparedChange,
     decided: () => string,
     certificates: number | undefined,
   ): Promise<number> {
@@ -354,4 +360,21 @@ export class Supervisor {
   #refuseWhenStopping(): void {
     if (this.#stopping) throw new Error("the proxy is stopping");
   }
+}
+
+/** With fewer routes one worker answers so soon that others would only take its time. */
+const ALONE_ROUTES_MAX = 2_000;
+
+/** How many workers begin a first start; the others follow when one of them serves. */
+function firstCount(state: State): number {
+  return state.routes.length > ALONE_ROUTES_MAX ? slotCount(state) : 1;
+}
+
+/** As many at a time as there are processors; rejects with the first that does. */
+async function sideBySide<T>(all: readonly T[], start: (one: T, index: number) => Promise<void>): Promise<void> {
+  const left = all.entries();
+  const lanes = Array.from({ length: navigator.hardwareConcurrency }, async () => {
+    for (const [index, one] of left) await start(one, index);
+  });
+  await Promise.all(lanes);
 }

@@ -7,15 +7,14 @@
 // needed.
 
 import type { Change } from "../config/changes.ts";
-import { redirectPort } from "../config/cross_check_tls.ts";
 import { indexState } from "../config/route_index.ts";
 import type { ServedDraft, ServedHash } from "../config/served_hash.ts";
 import { hashState } from "../config/state_hash.ts";
 import type { ClusterState, RouteState, State } from "../config/state.ts";
 import type { Order } from "../config/orders.ts";
 import type { Log } from "../observe/log.ts";
-import type { ListenerHttp2, LiveSettings, WorkerChange } from "../worker/protocol.ts";
-import { Credentials, type CredentialsDraft } from "./credentials.ts";
+import { BackendAddresses } from "./backend_addresses.ts";
+import { Credentials } from "./credentials.ts";
 import { type EarlyWork, servedHashOf } from "./early_work.ts";
 import { ChangeRefused, ControlError } from "./errors.ts";
 import type { Events } from "./events.ts";
@@ -23,11 +22,13 @@ import { type Authorship, History, type HistoryEntry } from "./history.ts";
 import { ordersWithoutKeys, stateWithoutKeys } from "./key_store.ts";
 import { differencesOf, hashAfterPlan, LIVE_OBJECTS_MAX, objectsOf, type Plan, plan, type Wanted } from "./planning.ts";
 import type { ApplyAnswer, PlanAnswer } from "./protocol.ts";
-import { namesOf, resolveBackends, type Resolved } from "./resolve.ts";
-import { type NumbersDraft, RouteNumbers } from "./route_numbers.ts";
+import type { Resolved } from "./resolve.ts";
+import { RouteNumbers } from "./route_numbers.ts";
 import { Serving } from "./serving.ts";
 import type { StateFile } from "./state_file.ts";
 import type { HandedSupervisor, Supervisor } from "./supervisor.ts";
+import { turn } from "./waiting.ts";
+import { type Parts, workerChange } from "./worker_change.ts";
 import { WorkerFailure } from "./worker_process.ts";
 
 export interface TransactionsOptions {
@@ -59,14 +60,7 @@ export interface ApplyOptions extends Authorship {
 }
 
 /** What a transaction works with until it is decided. */
-interface Draft {
-  plan: Plan;
-  revision: number;
-  numbers: NumbersDraft;
-  /** Clusters that the workers have to be told of; null: removed. */
-  clusters: Map<string, ClusterState | null>;
-  resolved: Resolved;
-  credentials: CredentialsDraft;
+interface Draft extends Parts {
   /** The hashes after it, of the whole state and of what the workers serve; made while the workers get ready. */
   outcome?: { hash: string; served: ServedDraft };
 }
@@ -78,7 +72,7 @@ export class Transactions {
   #revision: number;
   #hash: string | undefined;
   #served: ServedHash | undefined;
-  #resolved: Resolved;
+  readonly #addresses: BackendAddresses;
   readonly #numbers: RouteNumbers;
   /** The change that was decided last has changed the keys of tickets, and not all workers know. */
   #ticketKeysMoved = false;
@@ -93,7 +87,7 @@ export class Transactions {
     const { state, revision } = options.supervisor.serving!;
     this.#state = state;
     this.#revision = revision;
-    this.#resolved = resolved;
+    this.#addresses = new BackendAddresses(resolved, (text) => options.log.warn(text));
     const handed = "history" in begin ? begin : undefined;
     const { early } = options;
     this.#numbers = early?.numbers ?? new RouteNumbers(state.routes, handed?.routeIds);
@@ -183,7 +177,7 @@ export class Transactions {
       const numbers = this.#numbers;
       const describe = () => ({
         routeIds: numbers.idsOf(this.#state.routes),
-        resolved: this.#resolvedNow(),
+        resolved: this.resolved,
         credentials: this.credentials.describe(),
       });
       const next = Serving.open(this.#revision, this.#state, describe);
@@ -210,7 +204,7 @@ export class Transactions {
   }
 
   get resolved(): Resolved {
-    return this.#resolvedNow();
+    return this.#addresses.of(this.#state);
   }
 
   #inTurn<T>(transaction: () => Promise<T>): Promise<T> {
@@ -269,10 +263,10 @@ export class Transactions {
     const asked = resolveAgain
       ? Object.values(made.after.clusters)
       : [...clusters.values()].flatMap((cluster) => cluster ?? []);
-    const resolved = await this.#resolve(asked);
+    const resolved = await this.#addresses.draft(asked);
     if (resolveAgain) {
       for (const [name, cluster] of Object.entries(made.after.clusters)) {
-        if (!clusters.has(name) && this.#hasMoved(cluster, resolved)) clusters.set(name, cluster);
+        if (!clusters.has(name) && this.#addresses.hasMoved(cluster, resolved)) clusters.set(name, cluster);
       }
     }
     const again = readAgain ? "all" : new Set(made.asked.flatMap(certificateUpdated));
@@ -280,22 +274,6 @@ export class Transactions {
     const numbers = this.#numbers.draft(made.changes);
     noteIfLarge(made, clusters);
     return { plan: made, revision: this.#revision + 1, numbers, clusters, resolved, credentials };
-  }
-
-  async #resolve(clusters: Iterable<ClusterState>): Promise<Resolved> {
-    try {
-      return await resolveBackends(clusters, this.#resolved, (text) => this.options.log.warn(text));
-    } catch (error) {
-      throw new ControlError("invalid", (error as Error).message);
-    }
-  }
-
-  /** Whether a name in a cluster leads to other addresses than before. */
-  #hasMoved(cluster: ClusterState, resolved: Resolved): boolean {
-    for (const name of namesOf([cluster])) {
-      if (resolved[name]?.join() !== this.#resolved[name]?.join()) return true;
-    }
-    return false;
   }
 
   /** Has the workers serve it; a worker that dies of something else in the middle of it is no reason to refuse it. */
@@ -317,7 +295,7 @@ export class Transactions {
     const { plan: { after, effects }, revision } = draft;
     const describe = () => ({
       routeIds: draft.numbers.idsOf(after.routes),
-      resolved: { ...this.#resolvedNow(), ...draft.resolved },
+      resolved: { ...this.resolved, ...draft.resolved },
       credentials: this.credentials.describe(draft.credentials),
     });
     const rolls = effects.includes("rolls workers") ||
@@ -345,7 +323,7 @@ export class Transactions {
     served.commit();
     numbers.commit();
     this.#ticketKeysMoved = this.credentials.commit(draft.credentials, made.after);
-    Object.assign(this.#resolved, resolved);
+    this.#addresses.commit(resolved);
     this.#state = made.after;
     this.#revision = revision;
     this.#hash = hash;
@@ -407,14 +385,6 @@ export class Transactions {
     credentials.forget(kept, this.#state);
   }
 
-  /** Addresses of the names that the state has; what is not in it any more is forgotten here. */
-  #resolvedNow(): Resolved {
-    const names = namesOf(Object.values(this.#state.clusters));
-    const resolved: Resolved = {};
-    for (const name of names) if (this.#resolved[name]) resolved[name] = this.#resolved[name];
-    return this.#resolved = resolved;
-  }
-
   get #servedHash(): ServedHash {
     return this.#served ??= servedHashOf(this.#state, this.#numbers, this.credentials.known);
   }
@@ -429,10 +399,6 @@ function certificateUpdated(order: Order): string[] {
   return order.object === "certificate" && order.order === "update" ? [order.name] : [];
 }
 
-function turn(): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, 0));
-}
-
 /** Whether so much changes that the state file is shorter as a whole than with all of that added to it. */
 function isMostOf({ after, changes }: Plan): boolean {
   return 2 * changes.length > Object.keys(after.clusters).length + after.routes.length;
@@ -443,61 +409,6 @@ function noteIfLarge(made: Plan, clusters: Draft["clusters"]): void {
   let objects = 0;
   for (const cluster of clusters.values()) objects += objectsOf(cluster);
   if (objects > LIVE_OBJECTS_MAX) made.effects = ["rolls workers"];
-}
-
-function workerChange({ plan: made, revision, numbers, clusters, resolved, credentials }: Draft) {
-  const { before, after, changes } = made;
-  const change: Omit<WorkerChange, "listenersRemoved"> = {
-    revision,
-    clusters: Object.fromEntries(clusters),
-    resolved,
-    routes: numbers.routes,
-    certificates: Array.from(credentials.certificates, ([name, known]) => ({ name, entry: known?.entry ?? null })),
-    listenersTls: listenersTls(changes),
-    listenersRedirect: listenersRedirect(before, after),
-    listenersHttp2: listenersHttp2(changes),
-    files: { ...Object.fromEntries(credentials.files) },
-  };
-  return changes.some(isLiveSetting) ? { ...change, settings: liveSettings(after) } : change;
-}
-
-function listenersTls(changes: readonly Change[]): WorkerChange["listenersTls"] {
-  const all: WorkerChange["listenersTls"] = {};
-  for (const change of changes) {
-    if (change.object === "listener" && change.after) all[change.name] = change.after.tls;
-  }
-  return all;
-}
-
-function listenersHttp2(changes: readonly Change[]): Record<string, ListenerHttp2> {
-  const all: Record<string, ListenerHttp2> = {};
-  for (const change of changes) {
-    if (change.object !== "listener" || !change.after) continue;
-    const { h2c, http2 } = change.after;
-    all[change.name] = { h2c, http2 };
-  }
-  return all;
-}
-
-/** Where one redirects to may follow another listener. */
-function listenersRedirect(before: State, after: State): Record<string, number> {
-  const all: Record<string, number> = {};
-  if (before.listeners === after.listeners) return all;
-  const [old, now] = [Object.values(before.listeners), Object.values(after.listeners)];
-  for (const [name, listener] of Object.entries(after.listeners)) {
-    const port = redirectPort(listener, now);
-    const earlier = before.listeners[name];
-    if (!earlier || redirectPort(earlier, old) !== port) all[name] = port;
-  }
-  return all;
-}
-
-function isLiveSetting({ object, name }: Change): boolean {
-  return object === "settings" && ["timeouts", "trusted_proxies", "answers", "limits"].includes(name);
-}
-
-function liveSettings({ timeouts, trusted_proxies, answers, limits }: State): LiveSettings {
-  return { timeouts, trusted_proxies, answers, body_bytes: limits.body_bytes };
 }
 
 function openServing(...args: Parameters<typeof Serving.open>): Serving {

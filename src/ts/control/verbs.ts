@@ -4,6 +4,7 @@
 import type { Order, RouteKey } from "../config/orders.ts";
 import { formatErrors } from "../config/problem.ts";
 import type { State } from "../config/state.ts";
+import { LOG_LEVELS } from "../observe/log.ts";
 import { opensslInUse } from "../sys/openssl_library.ts";
 import { VERSION } from "./version.ts";
 import { ControlError } from "./errors.ts";
@@ -17,9 +18,12 @@ import {
   type ControlRequest,
   EVENT_NAMES,
   type EventName,
+  HISTORY_MAX,
+  OBJECT_KINDS,
   type ProxyStatus,
   type RevisionSource,
   type VersionAnswer,
+  WORKERS_MAX,
 } from "./protocol.ts";
 import type { Asking } from "./server.ts";
 import { certificateDetails, proxyStatus, workerReports } from "./status.ts";
@@ -39,13 +43,9 @@ export interface VerbsOptions {
 }
 
 const PROGRESS_MS = 1_000;
-const HISTORY_MAX = 10_000;
-const WORKERS_MAX = 64;
 const REVISION_MAX = Number.MAX_SAFE_INTEGER;
 /** Events that wait for a subscriber; one that is further behind is dropped. */
 const SUBSCRIBER_BYTES_MAX = 1024 * 1024;
-const LEVELS = ["debug", "info", "warn", "error"] as const;
-const OBJECTS = ["listener", "cluster", "backend", "route", "certificate", "settings"] as const;
 
 export class Verbs {
   constructor(private readonly options: VerbsOptions) {}
@@ -127,7 +127,7 @@ export class Verbs {
 
   #get(fields: Fields): object {
     const asked = {
-      object: fields.oneOf("object", OBJECTS),
+      object: fields.oneOf("object", OBJECT_KINDS),
       name: fields.text("name"),
       key: fields.record("key") as RouteKey | undefined,
       filter: readFilter(fields),
@@ -156,9 +156,9 @@ export class Verbs {
   }
 
   #log(fields: Fields): object {
-    const level = fields.oneOf("level", LEVELS);
+    const level = fields.oneOf("level", LOG_LEVELS);
     fields.refuseOthers();
-    if (level === undefined) throw new ControlError("bad_request", `level: expected one of ${LEVELS.join(", ")}`);
+    if (level === undefined) throw new ControlError("bad_request", `level: expected one of ${LOG_LEVELS.join(", ")}`);
     this.options.setLogLevel(level);
     this.options.events.emit("log.level", { level });
     return { level };

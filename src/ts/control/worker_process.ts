@@ -6,6 +6,7 @@
 // that it replaces a dead worker at once. Whoever waits for something here gets an answer: from the worker, from its end, or
 // from a time limit.
 
+import type { LogLevel } from "../observe/log.ts";
 import { closeFd } from "../sys/fds.ts";
 import type { LinesUnderWay } from "../sys/line_socket.ts";
 import type { Poller } from "../sys/poll.ts";
@@ -21,7 +22,7 @@ import {
   SIGKILL,
   spawnConnected,
 } from "../sys/process.ts";
-import type { Explained, LogLevel, WorkerEvent, WorkerOrder, WorkerStatus } from "../worker/protocol.ts";
+import type { Explained, WorkerEvent, WorkerOrder, WorkerStatus } from "../worker/protocol.ts";
 import { ChangeRefused } from "./errors.ts";
 import type { NamedFd } from "./listeners.ts";
 import { workerEnvironment } from "./self.ts";

@@ -1,6 +1,7 @@
 // Why a backend could not be spoken to by TLS: a word that is counted, from OpenSSL's numbers (SSL_R_… of sslerr.h, X509_V_ERR_…
 // of x509_vfy.h, which never change), and a sentence for whoever has to mend it.
 
+import { EPROTO } from "../sys/libc.ts";
 import * as openssl from "../sys/openssl.ts";
 import type { Ssl, TlsCalls } from "./tls_calls.ts";
 
@@ -52,7 +53,6 @@ const VERIFY_RESULTS: Record<number, TlsFaultName> = {
 };
 const FIRST_ALERT = 1000;
 const ALERTS = 256;
-const EPROTO = 71;
 
 export const WITHOUT_HTTP2: TlsFault = { name: "no_common_protocol", text: "it does not agree to HTTP/2 by ALPN" };
 export const TIMED_OUT: TlsFault = { name: "timeout", text: "the handshake took too long" };

@@ -26,6 +26,12 @@ const REASON_MASK = 0x7fffffn;
 /** A read of OpenSSL's that begins a record asks for more than this: if it got less, it has emptied the socket. */
 export const READ_AHEAD_BYTES = 16384;
 
+/** For ALPN (RFC 7301 §3.1): each name with its length before it. */
+export function protocolList(names: readonly string[]): Uint8Array<ArrayBuffer> {
+  const texts = names.map((name) => new TextEncoder().encode(name));
+  return new Uint8Array(texts.flatMap((text) => [text.length, ...text]));
+}
+
 export class TlsCalls {
   readonly #lib: openssl.OpenSsl;
   readonly #base: bigint;

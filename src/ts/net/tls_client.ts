@@ -2,9 +2,10 @@
 // certificate must have and the session of the last connection, by which the next one is shorter. Other options make
 // another client; connections hold on to the one that they began with.
 
+import { cString } from "../sys/fds.ts";
 import * as openssl from "../sys/openssl.ts";
 import type { Tls } from "./tls.ts";
-import type { Ssl } from "./tls_calls.ts";
+import { protocolList, type Ssl } from "./tls_calls.ts";
 import { type CertificateMaterial, freeParsed, parseMaterial } from "./tls_certificates.ts";
 
 export interface TlsClientOptions {
@@ -23,13 +24,8 @@ const MODES = openssl.MODE_ENABLE_PARTIAL_WRITE | openssl.MODE_ACCEPT_MOVING_WRI
   openssl.MODE_RELEASE_BUFFERS;
 const HOST_NAME = 0n;
 
-/** RFC 7301 §3.1: each name with its length before it. */
-const protocolList = (name: string) => new TextEncoder().encode(String.fromCharCode(name.length) + name);
-
 const chosen = new BigUint64Array(1);
 const chosenLength = new Uint32Array(1);
-
-const cText = (text: string) => new TextEncoder().encode(text + "\0");
 
 export class TlsClient {
   readonly #context: Deno.PointerObject;
@@ -59,7 +55,7 @@ export class TlsClient {
     lib.SSL_CTX_set_options(context, OPTIONS);
     lib.SSL_CTX_ctrl(context, openssl.CTRL_SET_MIN_PROTO_VERSION, openssl.VERSIONS[minVersion], null);
     lib.SSL_CTX_ctrl(context, openssl.CTRL_SET_SESS_CACHE_MODE, openssl.SESS_CACHE_OFF, null);
-    const protocols = protocolList(protocol);
+    const protocols = protocolList([protocol]);
     lib.SSL_CTX_set_alpn_protos(context, protocols, protocols.length);
     if (certificate !== null) this.#show(certificate);
     if (this.#ca === null) return;
@@ -106,7 +102,7 @@ export class TlsTarget {
 
   /** `name`: a host's, or an IP address; "" only where nothing is verified. */
   constructor(readonly client: TlsClient, readonly name: string) {
-    this.#name = cText(name);
+    this.#name = cString(name);
     this.#isAddress = name.includes(":") || /^[0-9.]+$/.test(name);
   }
 

@@ -1,5 +1,7 @@
 // Why a handshake failed, in a word that is counted: from OpenSSL's numbers (SSL_R_… of sslerr.h, which never change).
 
+import { EPROTO } from "../sys/libc.ts";
+
 const REASONS = {
   /** The client speaks no version that the listener does. */
   258: "version", // UNSUPPORTED_PROTOCOL
@@ -27,7 +29,6 @@ export type TlsFailure =
   | "malformed";
 
 const FIRST_ALERT = 1000;
-const EPROTO = 71;
 
 /** `result`: of the handshake; `reason`: of OpenSSL's last error, 0 for none. */
 export function failureReason(result: number, reason: number): TlsFailure {

@@ -1,12 +1,12 @@
 // TLS of one listener: OpenSSL's context by its options, and its handshakes. New options make a new context; connections
 // hold on to the one that they began with.
 
-import { addressOf } from "../sys/fds.ts";
+import { addressOf, cString } from "../sys/fds.ts";
 import * as openssl from "../sys/openssl.ts";
 import { Handshakes } from "./handshakes.ts";
 import type { Offer, Tls } from "./tls.ts";
 import type { CertificateSet } from "./tls_certificates.ts";
-import type { Ssl } from "./tls_calls.ts";
+import { protocolList, type Ssl } from "./tls_calls.ts";
 
 export interface TlsServerOptions {
   minVersion: "1.2" | "1.3";
@@ -47,8 +47,6 @@ export interface PreparedOptions {
 
 /** Sessions that have not begun their handshake refer to a listener's object after the listener is gone. */
 const abandoned = new FinalizationRegistry<Deno.PointerObject>((context) => openssl.openssl().SSL_CTX_free(context));
-
-const cText = (text: string) => new TextEncoder().encode(text + "\0");
 
 export class TlsServer implements Offer {
   readonly handshakes: Handshakes;
@@ -157,12 +155,6 @@ export class TlsServer implements Offer {
   }
 }
 
-/** RFC 7301 §3.1: each name with its length before it. */
-function protocolList(names: readonly string[]): Uint8Array<ArrayBuffer> {
-  const texts = names.map((name) => new TextEncoder().encode(name));
-  return new Uint8Array(texts.flatMap((text) => [text.length, ...text]));
-}
-
 function makeContext(tls: Tls, name: string, options: TlsServerOptions): Deno.PointerObject {
   const { lib } = tls;
   lib.ERR_clear_error();
@@ -192,15 +184,15 @@ function setProtocol(lib: openssl.OpenSsl, context: Deno.PointerObject, options:
   lib.SSL_CTX_set_options(context, SERVER_OPTIONS);
   lib.SSL_CTX_ctrl(context, openssl.CTRL_SET_MIN_PROTO_VERSION, openssl.VERSIONS[minVersion], null);
   lib.SSL_CTX_ctrl(context, openssl.CTRL_SET_MAX_PROTO_VERSION, openssl.VERSIONS[maxVersion], null);
-  check(lib.SSL_CTX_set_cipher_list(context, cText(ciphers || CIPHERS)) === 1, `ciphers ${JSON.stringify(ciphers)}`);
+  check(lib.SSL_CTX_set_cipher_list(context, cString(ciphers || CIPHERS)) === 1, `ciphers ${JSON.stringify(ciphers)}`);
   if (cipherSuites) {
     check(
-      lib.SSL_CTX_set_ciphersuites(context, cText(cipherSuites)) === 1,
+      lib.SSL_CTX_set_ciphersuites(context, cString(cipherSuites)) === 1,
       `cipher_suites ${JSON.stringify(cipherSuites)}`,
     );
   }
   const lists = groups ? [groups] : GROUPS;
-  const taken = lists.some((list) => lib.SSL_CTX_ctrl(context, openssl.CTRL_SET_GROUPS_LIST, 0n, cText(list)) === 1n);
+  const taken = lists.some((list) => lib.SSL_CTX_ctrl(context, openssl.CTRL_SET_GROUPS_LIST, 0n, cString(list)) === 1n);
   check(taken, `groups ${JSON.stringify(groups)}`);
 }
 

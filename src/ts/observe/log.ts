@@ -5,10 +5,10 @@
 // Workers do not write here; they send their events to main. Values with spaces or control characters are quoted as in JSON,
 // so nothing that came from the network can forge a line.
 
-export type LogLevel = "debug" | "info" | "warn" | "error";
+export const LOG_LEVELS = ["debug", "info", "warn", "error"] as const;
+export type LogLevel = typeof LOG_LEVELS[number];
 export type LogFields = Record<string, string | number | boolean | undefined>;
 
-const LEVELS: readonly LogLevel[] = ["debug", "info", "warn", "error"];
 const encoder = new TextEncoder();
 
 export class Log {
@@ -21,7 +21,7 @@ export class Log {
   ) {}
 
   set level(level: LogLevel) {
-    this.#threshold = LEVELS.indexOf(level);
+    this.#threshold = LOG_LEVELS.indexOf(level);
   }
 
   debug(text: string, fields?: LogFields): void {
@@ -41,7 +41,7 @@ export class Log {
   }
 
   log(level: LogLevel, text: string, fields: LogFields = {}): void {
-    if (LEVELS.indexOf(level) < this.#threshold) return;
+    if (LOG_LEVELS.indexOf(level) < this.#threshold) return;
     const pairs = Object.entries(fields).filter(([, value]) => value !== undefined);
     const tail = pairs.map(([key, value]) => `${key}=${quoted(String(value))}`).join(" ");
     const head = `${this.now().toISOString()} ${level.toUpperCase().padEnd(5)} ${oneLine(text)}`;

@@ -91,15 +91,15 @@ export class WorkerTls {
   prepare(change: WorkerChange, fd: number | undefined): PreparedTls {
     const files = new Map([...this.#files, ...Object.entries(change.files)]);
     const servers: PreparedTls["servers"] = new Map();
-    for (const [name, state] of Object.entries(change.listenersTls)) {
-      servers.set(name, state && this.#prepareListener(name, state, files));
-    }
-    for (const [name, state] of this.#states) {
-      const isTouched = [state.client_ca, state.client_crl].some((path) => path in change.files);
-      if (isTouched && !servers.has(name)) servers.set(name, this.#prepareListener(name, state, files));
-    }
     const material = (name: string) => this.#material(name, change, fd);
     try {
+      for (const [name, state] of Object.entries(change.listenersTls)) {
+        servers.set(name, state && this.#prepareListener(name, state, files));
+      }
+      for (const [name, state] of this.#states) {
+        const isTouched = [state.client_ca, state.client_crl].some((path) => path in change.files);
+        if (isTouched && !servers.has(name)) servers.set(name, this.#prepareListener(name, state, files));
+      }
       return { change, servers, files, fd, clients: this.#clusters.prepare(this.#tls, change, { files, material }) };
     } catch (error) {
       this.#discardServers(servers);

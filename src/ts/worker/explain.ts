@@ -27,7 +27,7 @@ export function explain(
 }
 
 function standing(backend: Backend): BackendStanding {
-  const { endpoint, weight, requests, connections, idle, retired, failures, fault } = backend;
+  const { endpoint, weight, requests, connections, retired, failures, fault } = backend;
   const isDraining = retired || weight === 0;
   return {
     address: endpoint.text,
@@ -36,6 +36,5 @@ function standing(backend: Backend): BackendStanding {
     fault,
     requests,
     connections,
-    idle,
   };
 }

@@ -47,14 +47,14 @@ export class Http2Profiles {
   }
 
   /** Throws ChangeRefused when there are too many. */
-  prepare({ listenersHttp2 = {} }: WorkerChange): void {
+  prepare({ listenersHttp2 }: WorkerChange): void {
     const begin = Object.keys(listenersHttp2).filter((name) => !this.#numbers.has(name));
     if (this.#numbers.size + begin.length > LISTENERS_MAX) {
       throw new ChangeRefused(`listener ${begin[0]}`, `a worker has room for ${LISTENERS_MAX} listeners by name`);
     }
   }
 
-  commit({ listenersHttp2 = {}, listenersRemoved }: WorkerChange): void {
+  commit({ listenersHttp2, listenersRemoved }: WorkerChange): void {
     for (const name of listenersRemoved) {
       if (name in listenersHttp2) continue;
       // connections of a listener that is gone go on with what it had, until another takes its number

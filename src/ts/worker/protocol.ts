@@ -2,7 +2,9 @@
 // (SCM_RIGHTS) attached to the first byte of the line that names them. Both ends import these types and nothing else
 // of each other. Orders go main → worker, events worker → main. Main never waits for a worker without a time limit.
 
+import type { LiveSettings } from "../config/live_settings.ts";
 import type { ClusterState, ListenerState, ListenerTlsState, RouteState, State } from "../config/state.ts";
+import type { LogLevel } from "../observe/log.ts";
 
 /** What a worker needs to serve: the state, and the addresses its backends' names resolved to. */
 export interface WorkerSnapshot {
@@ -39,14 +41,6 @@ export interface CertificateEntry {
 
 export type Resolved = Record<string, string[]>;
 
-/** What can change in a worker that serves. Memory, user and sandbox cannot: for those main puts new workers in its place. */
-export interface LiveSettings {
-  timeouts: State["timeouts"];
-  trusted_proxies: State["trusted_proxies"];
-  answers: State["answers"];
-  body_bytes: number;
-}
-
 /** What a listener's clients may do in HTTP/2. */
 export type ListenerHttp2 = Pick<ListenerState, "h2c" | "http2">;
 
@@ -68,7 +62,7 @@ export interface WorkerChange {
   /** Of http listeners whose `redirect_https` differs, and of those that begin: the port, 0 is none. */
   listenersRedirect: Record<string, number>;
   /** Of listeners that differ, and of those that begin. Settings hold for new connections, limits for all. */
-  listenersHttp2?: Record<string, ListenerHttp2>;
+  listenersHttp2: Record<string, ListenerHttp2>;
   /** Content of the files that are new, or whose content is. */
   files: Record<string, string>;
   /** Listeners that end: what waits in them is still accepted. Those that begin come as descriptors. */
@@ -126,7 +120,7 @@ export type WorkerEvent =
   | { event: "prepared"; revision: number }
   /** `object` names what cannot be served, e.g. `route api.test /x`. */
   | { event: "change_refused"; revision: number; object: string; reason: string }
-  /** `hash`: of what this worker serves by now (routesAndClustersHash). `pausedUs`: how long the loop stood still for it, prepare included. */
+  /** `hash`: of what this worker serves by now (config/served_hash.ts). `pausedUs`: how long the loop stood still for it, prepare included. */
   | { event: "committed"; revision: number; hash: string; pausedUs: number }
   /** A backend that was taken out has finished its last request. */
   | { event: "backend_drained"; cluster: string; address: string }
@@ -137,8 +131,6 @@ export type WorkerEvent =
   | { event: "log"; level: LogLevel; message: string }
   /** The worker cannot serve this snapshot; it exits after this line. */
   | { event: "refused"; reason: string };
-
-export type LogLevel = "debug" | "info" | "warn" | "error";
 
 export interface WorkerStatus {
   revision: number;
@@ -170,6 +162,7 @@ export interface Rewritten {
   removed: string[];
 }
 
+/** How a backend stands with the worker that was asked. */
 export interface BackendStanding {
   address: string;
   weight: number;
@@ -179,5 +172,4 @@ export interface BackendStanding {
   fault: string;
   requests: number;
   connections: number;
-  idle: number;
 }

@@ -1,22 +1,12 @@
-// A worker at work: loop, codec and pools, the tables that it serves by, and the orders that change them. Main's channel is
-// one more descriptor in the loop.
+// A worker at work: the tables that it serves by, its listeners, and the orders that change them. Main's channel is one more
+// descriptor in the loop.
 
 import * as abi from "../../../assembly/abi.ts";
-import { instantiateCore } from "../../wasm/core.ts";
-import { streamsPerConnection } from "../config/http2_streams.ts";
 import type { ClusterWatcher } from "../cluster/cluster.ts";
-import type { UpstreamContext } from "../cluster/upstream.ts";
-import { Http2Pool } from "../http2/pool.ts";
-import { EventLoop, type Handler, SCRATCH_ADDRESS_AT, SCRATCH_TEXT_AT } from "../loop/event_loop.ts";
-import { Buffers } from "../net/buffers.ts";
+import { type Handler, SCRATCH_ADDRESS_AT } from "../loop/event_loop.ts";
 import { type Accepter, Listener } from "../net/listener.ts";
-import { Pipes } from "../net/pipes.ts";
 import { Counters } from "../observe/counters.ts";
-import { AccessLog, LOG_RECORD_BYTES, logFormatNumber } from "../proxy/access_log.ts";
-import { Answers } from "../proxy/answers.ts";
-import { Clock } from "../proxy/clock.ts";
 import type { ProxyContext } from "../proxy/context.ts";
-import { Fields } from "../proxy/fields.ts";
 import { Http2Session } from "../proxy/http2_session.ts";
 import { Session } from "../proxy/session.ts";
 import { closeFd, readWhole } from "../sys/fds.ts";
@@ -24,6 +14,7 @@ import { EPOLLIN } from "../sys/libc.ts";
 import { applySandbox } from "../sys/sandbox.ts";
 import { type PreparedTls, WorkerTls } from "./certificates.ts";
 import type { Channel } from "./channel.ts";
+import { makeContext, OTHER_SLOTS, serveBy } from "./context.ts";
 import type { WorkerChange, WorkerOrder, WorkerSnapshot, WorkerStatus } from "./protocol.ts";
 import { explain } from "./explain.ts";
 import { Http2Profiles } from "./http2_profiles.ts";
@@ -33,8 +24,6 @@ import { warmUp } from "./warm_up.ts";
 
 export type StartOrder = Extract<WorkerOrder, { order: "start" }>;
 
-/** Slots beside those of clients and backends: the channel, the listeners, the clock's. */
-const OTHER_SLOTS = 1024;
 /** Listening sockets of one worker. */
 const LISTENERS_MAX = OTHER_SLOTS - 16;
 /** How often unused memory is looked for, and how much of it is given back at a time. */
@@ -49,7 +38,7 @@ export class Worker implements Accepter, Handler {
   readonly #channel: Channel;
   readonly #channelSlot: number;
   readonly #connectionsMax: number;
-  readonly #drainMs: number;
+  #drainMs: number;
   readonly #context: ProxyContext;
   readonly #tables: Tables;
   readonly #tls: WorkerTls;
@@ -72,7 +61,7 @@ export class Worker implements Accepter, Handler {
     this.#channel = channel;
     this.#drainMs = snapshot.state.timeouts.drain;
     this.#connectionsMax = snapshot.state.limits.connections;
-    this.#context = this.#makeContext(module, snapshot, byName("access_log"));
+    this.#context = makeContext(module, snapshot.state, byName("access_log"), () => this.#onSessionEnd());
     const { core, loop, upstreams } = this.#context;
     this.#addressAt = core.systemAt + SCRATCH_ADDRESS_AT;
     this.#http2 = new Http2Profiles(core, snapshot);
@@ -80,9 +69,7 @@ export class Worker implements Accepter, Handler {
       channel.send({ event: "log", level: "error", message });
     });
     this.#tables = new Tables(snapshot, upstreams, backendWatcher(channel), this.#tls.firstClients(snapshot));
-    const { router, routes, takesConnect, allowsMisdirected, timeouts } = this.#tables;
-    Object.assign(this.#context, { router, routes, takesConnect, allowsMisdirected, timeouts });
-    upstreams.timeouts = timeouts;
+    serveBy(this.#context, this.#tables);
     warmUp(this.#tables, snapshot);
     const sandbox = applySandbox(snapshot.state.user, snapshot.state.sandbox);
     this.#channelSlot = loop.takeSlot();
@@ -91,79 +78,6 @@ export class Worker implements Accepter, Handler {
       if (name.startsWith("listener:")) this.#listen(name.slice("listener:".length), fds[index]!);
     });
     channel.send({ event: "ready", pid: Deno.pid, sandbox });
-  }
-
-  #makeContext(module: WebAssembly.Module, { state }: WorkerSnapshot, logFd: number | undefined): ProxyContext {
-    const { limits } = state;
-    const slots = limits.connections + limits.upstream_connections + limits.http2_streams + OTHER_SLOTS;
-    const log = logFd === undefined ? null : state.access_log;
-    const core = instantiateCore({
-      records: slots,
-      logRecords: log ? slots : 0,
-      logRecordBytes: LOG_RECORD_BYTES,
-      buffers: limits.buffers,
-      bufferBytes: limits.buffer_size,
-      headersMax: limits.headers,
-      headerBytesMax: limits.header_bytes,
-      targetBytesMax: limits.target_bytes,
-      h2Connections: limits.http2_connections,
-      h2Streams: streamsPerConnection(Object.values(state.listeners), Object.values(state.clusters)),
-    }, module);
-    const loop = new EventLoop(core.u8, core.systemAt, slots);
-    const region = {
-      at: core.buffersAt,
-      stride: core.bufferStride,
-      count: limits.buffers,
-      bytesOffset: core.bytesOffset,
-      capacity: limits.buffer_size,
-    };
-    const buffers = new Buffers(region, loop, slots);
-    const counters = new Counters();
-    const http2 = new Http2Pool(core, limits.http2_streams);
-    const upstreams: UpstreamContext = {
-      loop,
-      buffers,
-      addressAt: core.systemAt + SCRATCH_ADDRESS_AT,
-      memory: core.u8,
-      recordAt: (slot) => core.recordAt(slot),
-      core,
-      counters,
-      http2,
-      timeouts: { writeMs: 0 }, // until the tables are there
-      idleObjects: [],
-      idleHttp2Clients: [],
-      idleHttp2Streams: [],
-      upstreamsActive: 0,
-      streamsActive: 0,
-      upstreamsMax: limits.upstream_connections,
-    };
-    const context: Omit<ProxyContext, "router" | "routes" | "takesConnect" | "allowsMisdirected" | "timeouts"> = {
-      loop,
-      core,
-      buffers,
-      counters,
-      upstreams,
-      pipes: new Pipes(loop.system, limits.pipes),
-      answers: new Answers(core, state.answers),
-      clock: new Clock(core, logFormatNumber(log?.format ?? null)),
-      accessLog: log ? new AccessLog(core, loop, counters, logFd!, log.format) : null,
-      bodyBytesMax: limits.body_bytes,
-      headerBytesMax: limits.header_bytes,
-      fields: new Fields(core),
-      textScratchAt: core.systemAt + SCRATCH_TEXT_AT,
-      byteAt: core.systemAt + SCRATCH_ADDRESS_AT,
-      logsTls: log?.format === "json",
-      draining: false,
-      sessionsActive: 0,
-      streamsActive: 0,
-      idleSessions: [],
-      idleStreams: [],
-      idleHttp2Sessions: [],
-      idleHttp2Streams: [],
-      http2,
-      onSessionEnd: () => this.#onSessionEnd(),
-    };
-    return context as ProxyContext;
   }
 
   // ---- listening ----
@@ -334,6 +248,7 @@ export class Worker implements Accepter, Handler {
     this.#http2.commit(prepared.change.change);
     const { settings, listenersRemoved } = prepared.change.change;
     if (settings) {
+      this.#drainMs = settings.timeouts.drain;
       this.#context.bodyBytesMax = settings.body_bytes;
       this.#context.answers.setBodies(settings.answers);
     }
@@ -393,6 +308,7 @@ export class Worker implements Accepter, Handler {
         "h2.connections.active": this.#context.http2.connectionsActive,
         "h2.streams.active": this.#context.http2.streamsActive,
         "upstreams.active": upstreams.upstreamsActive,
+        "upstreams.h2.connections.active": this.#context.http2.upstreamsActive,
         "upstreams.h2.streams.active": upstreams.streamsActive,
         "upstreams.idle": idle,
         "buffers.used": buffers.used,

@@ -4,6 +4,7 @@
 // Streams hold on to their cluster and backend, so what they carry ends as it began; only what comes next is different.
 
 import type { ClusterState, ClusterTlsState, RouteState, State } from "../config/state.ts";
+import { liveSettings } from "../config/live_settings.ts";
 import { ServedHash } from "../config/served_hash.ts";
 import { type Network, networkContains, parseNetwork } from "../config/networks.ts";
 import { type BackendOptions, Cluster, type ClusterOptions, type ClusterWatcher } from "../cluster/cluster.ts";
@@ -13,7 +14,7 @@ import type { TlsClient } from "../net/tls_client.ts";
 import type { ClusterClients } from "./cluster_tls.ts";
 import type { Timeouts } from "../proxy/context.ts";
 import { type PreparedChange, RouteError, Router } from "../routing/router.ts";
-import type { LiveSettings, Resolved, WorkerChange, WorkerSnapshot } from "./protocol.ts";
+import type { Resolved, WorkerChange, WorkerSnapshot } from "./protocol.ts";
 
 /** What of a change cannot be served, and why. */
 export class ChangeRefused extends Error {
@@ -66,6 +67,7 @@ export class Tables {
       files,
       listenersTls: {},
       listenersRedirect: {},
+      listenersHttp2: {},
       listenersRemoved: [],
     }, clients));
   }
@@ -156,17 +158,18 @@ export class Tables {
   }
 }
 
-export function liveSettings({ timeouts, trusted_proxies, answers, limits }: State): LiveSettings {
-  return { timeouts, trusted_proxies, answers, body_bytes: limits.body_bytes };
-}
-
-function timeoutsOf({ request_header, request_body, idle, write, tunnel }: State["timeouts"]): Timeouts {
+function timeoutsOf(
+  { request_header, request_body, idle, connection_age, write, tunnel, connect, response }: State["timeouts"],
+): Timeouts {
   return {
     requestHeaderMs: request_header,
     requestBodyMs: request_body,
     idleMs: idle,
+    connectionAgeMs: connection_age,
     writeMs: write,
     tunnelMs: tunnel,
+    connectMs: connect,
+    responseMs: response,
   };
 }
 

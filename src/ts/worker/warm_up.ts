@@ -29,6 +29,7 @@ export function warmUp(tables: Tables, { state: { clusters, routes }, routeIds }
     files: {},
     listenersTls: {},
     listenersRedirect: {},
+    listenersHttp2: {},
     listenersRemoved: [],
   };
   for (const one of changes) tables.discard(tables.prepare({ ...change, routes: [one] }));

@@ -170,16 +170,32 @@ Deno.test("diff() gives room first and takes it last", () => {
   ]);
 });
 
-Deno.test("diff() counts with the clusters that follow the timeouts of all", () => {
-  const clusters = { follows: { backends: [] }, own: { backends: [], timeouts: { response: "5s" } } };
+Deno.test("a change of the timeouts of all is one of the settings, and of no cluster", () => {
+  const clusters = {
+    follows: { backends: [] },
+    own: { backends: [], timeouts: { response: "5s" } },
+    same: { backends: [], timeouts: { response: "1m" } },
+  };
   const a = stateOf({ clusters });
   const b = stateOf({ clusters, timeouts: { response: "30s" } });
   const settings: Order = { order: "update", object: "settings", value: { timeouts: { response: "30s" } } };
   assertEquals(diff(a, b), [settings]);
-  const stays = { follows: { backends: [], timeouts: { response: "60s" } }, own: clusters.own };
+  assertEquals(changesBetween(a, b).map(({ object, name }) => [object, name]), [["settings", "timeouts"]]);
+  const { state } = applyOrders(a, [settings]);
+  assertEquals(state!.clusters, a.clusters);
+  assert(state!.clusters === a.clusters, "nothing was copied");
+  assertEquals(toFile(state!)["clusters"], clusters);
+  const followsAgain: Order = {
+    order: "update",
+    object: "cluster",
+    name: "own",
+    value: { timeouts: { response: null } },
+  };
+  assertEquals(diff(a, applyOrders(a, [followsAgain]).state!), [followsAgain]);
+  const stays = { ...clusters, follows: { backends: [], timeouts: { response: "60s" } } };
   assertEquals(diff(a, stateOf({ clusters: stays, timeouts: { response: "30s" } })), [
-    settings,
     { order: "update", object: "cluster", name: "follows", value: { timeouts: { response: "1m" } } },
+    settings,
   ]);
 });
 

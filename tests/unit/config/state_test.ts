@@ -37,6 +37,7 @@ const SMALLEST: State = {
     request_header: 10_000,
     request_body: 60_000,
     idle: 75_000,
+    connection_age: 0,
     write: 60_000,
     connect: 3000,
     response: 60_000,
@@ -107,7 +108,7 @@ Deno.test("loadState() gives the canonical form of everything", () => {
         protocol: "http/1.1",
         balance: "random",
         pool: { connections: 0, idle: 0, idle_timeout: 90_000 },
-        timeouts: { connect: 250, response: 1500 },
+        timeouts: { connect: null, response: 1500 },
         tls: null,
         http2: { max_concurrent_streams: 100, ping_interval: 10_000 },
       },
@@ -154,7 +155,7 @@ Deno.test("loadState() resolves anchors, aliases and merge keys", () => {
 Deno.test("loadState() takes an anchor that many use", () => {
   const uses = Array.from({ length: 5000 }, (_, at) => `  app${at}: { backends: [], timeouts: *slow }`).join("\n");
   const state = stateOf(`listeners: {}\nclusters:\n  app: { backends: [], timeouts: &slow { response: 5m } }\n${uses}`);
-  assertEquals(state.clusters.app4999!.timeouts, { connect: 3000, response: 300_000 });
+  assertEquals(state.clusters.app4999!.timeouts, { connect: null, response: 300_000 });
 });
 
 Deno.test("loadState() lets names be any, even those of properties that all objects have", () => {

@@ -1,6 +1,8 @@
 import { loadState } from "../../../src/ts/config/parse.ts";
 import { hashState } from "../../../src/ts/config/state_hash.ts";
 import type { State } from "../../../src/ts/config/state.ts";
+import { checksum } from "../../../src/ts/control/state_journal.ts";
+import { VERSION } from "../../../src/ts/control/version.ts";
 import { readStateFile, StateFile, StateFileError } from "../../../src/ts/control/state_file.ts";
 import { Log } from "../../../src/ts/observe/log.ts";
 import { assert, assertEquals, assertMatch, assertRejects } from "../../support/assert.ts";
@@ -179,6 +181,34 @@ async function wholeOf(path: string, inState: string): Promise<Uint8Array> {
   const state = stateAt(inState, 2);
   await save(new StateFile(new Log(() => {})), { ...state, control: { ...state.control, state_file: path } }, 3);
   return Deno.readFileSync(path);
+}
+
+Deno.test("a file of another version is read whatever it calls its states, and one of ours is not", async () => {
+  await withFolder(async (path) => {
+    const { bytes } = await fileWithChanges(path);
+    const expected = await readStateFile(path);
+    const otherHash = (line: string) => line.replace(/"hash":"[0-9a-f]{32}"/, `"hash":"${"0".repeat(32)}"`);
+    const [head, ...lines] = new TextDecoder().decode(bytes).trimEnd().split("\n");
+    const wholeEnd = lines.findIndex((line) => line.startsWith('{"sha256"'));
+    for (
+      const [version, reason] of [["0.0.9", undefined], [VERSION, /state is not the one that its hash says/]] as const
+    ) {
+      const whole = [otherHash(head!.replace(`"${VERSION}"`, `"${version}"`)), ...lines.slice(0, wholeEnd), ""].join(
+        "\n",
+      );
+      const changes = await Promise.all(lines.slice(wholeEnd + 1).map((line) => signed(otherHash(line))));
+      const sha256 = await checksum(new TextEncoder().encode(whole));
+      Deno.writeTextFileSync(path, [`${whole}{"sha256":"${sha256}"}`, ...changes, ""].join("\n"));
+      if (reason) await assertRejects(() => readStateFile(path), reason);
+      else assertEquals(await readStateFile(path), expected);
+    }
+  });
+});
+
+/** The line of a change with a checksum that fits. */
+async function signed(line: string): Promise<string> {
+  const entry = line.slice(line.indexOf('"entry":') + '"entry":'.length, -1);
+  return `{"sha256":"${await checksum(new TextEncoder().encode(entry))}","entry":${entry}}`;
 }
 
 Deno.test("a file that somebody replaced, removed or lengthened is written whole again", async () => {

@@ -68,6 +68,34 @@ Deno.test("Supervisor does not start with a state that a worker refuses, or that
   assertEquals((await bench.ask()).slot, 0);
 });
 
+Deno.test({
+  name: "Supervisor has workers of a large state get ready side by side, at the start and when they are rolled",
+  ignore: navigator.hardwareConcurrency < 2,
+  async fn() {
+    await using bench = new Bench();
+    const routes = Array.from({ length: 2_001 }, (_, i) => ({
+      host: `h${i}.test`,
+      path: "",
+      methods: [],
+      headers: {},
+      priority: 0,
+      cluster: "app",
+      allow_misdirected: false,
+    }));
+    for (const user of ["", "nobody"]) {
+      const folder = await Deno.makeTempDir();
+      const before = bench.pids();
+      const answers = { "500": `meet ${folder}` };
+      await bench.apply(
+        makeState({ workers: 2, user, routes, clusters: { app: makeCluster("10.0.0.1:80") }, answers }),
+      );
+      assertEquals([...Deno.readDirSync(folder)].map(({ name }) => Number(name)).sort(), bench.pids().sort());
+      assert(bench.pids().every((pid) => !before.includes(pid)));
+      await Deno.remove(folder, { recursive: true });
+    }
+  },
+});
+
 Deno.test("Supervisor keeps serving the old state when the new one is refused", async () => {
   await using bench = new Bench();
   const { supervisor } = bench;

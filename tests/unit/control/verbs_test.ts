@@ -1,5 +1,6 @@
 // The verbs of the control socket, from a client's bytes to its answers, over workers of the tests.
 
+import { describeDifference } from "../../../src/ts/config/difference.ts";
 import { ControlError } from "../../../src/ts/control/errors.ts";
 import { Live } from "../../../src/ts/control/live.ts";
 import { VERBS } from "../../../src/ts/control/protocol.ts";
@@ -208,4 +209,13 @@ Deno.test("protocolSchema() describes every verb", () => {
   assertEquals(Object.keys(schema.$defs.answers.properties), [...VERBS]);
   const names = new Set(Object.keys(schema.$defs));
   for (const [, name] of JSON.stringify(schema).matchAll(/"#\/\$defs\/(\w+)"/g)) assert(names.has(name!), name);
+});
+
+Deno.test("protocolSchema() knows whatever a difference can be about", () => {
+  const certificate = { cert: "/c.pem", key: "", names: ["a.test"], ocsp: "" };
+  const after = makeState({ clusters: { app: makeCluster("10.0.0.1:80") }, certificates: { a: certificate } });
+  const described = describeDifference(makeState({ clusters: {} }), after).map(({ object }) => object);
+  const { properties } = (protocolSchema() as any).$defs.difference;
+  assertEquals(described, ["cluster", "certificate"]);
+  for (const object of described) assert(properties.object.enum.includes(object), object);
 });

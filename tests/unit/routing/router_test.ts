@@ -3,6 +3,7 @@
 import { Changes, groupedRules, hostName, manyRules, siteRules, traffic } from "../../../benches/routing_traffic.ts";
 import { Router, type RouteRule } from "../../../src/ts/routing/router.ts";
 import { assert, assertEquals } from "../../support/assert.ts";
+import { cpuMsOf } from "../../support/cpu_time.ts";
 import { headerLookup } from "./reference.ts";
 import { answer, find, rule } from "./support.ts";
 
@@ -229,9 +230,9 @@ Deno.test("lookup() of a hostile path costs time in proportion to its length", (
   const router = Router.compile([rule("h /a/*"), rule("h /a/a/a/b"), rule("*.h /a/*"), rule("* /a/b/*")]);
   for (const unit of ["/a", "/", "/.", "/a/..", "/%2e%2E", "%41"]) {
     const path = "/" + unit.repeat(Math.floor(12_000 / unit.length));
-    const start = performance.now();
-    for (let i = 0; i < 200; i++) find(router, "x.h", path);
-    const each = (performance.now() - start) / 200;
+    const each = cpuMsOf(() => {
+      for (let i = 0; i < 200; i++) find(router, "x.h", path);
+    }) / 200;
     assert(each < 2, `${unit}: ${each} ms for 12 KB`);
   }
 });

@@ -3,6 +3,7 @@
 
 import { Router } from "../../../src/ts/routing/router.ts";
 import { assertEquals, assertThrows } from "../../support/assert.ts";
+import { cpuMsOf } from "../../support/cpu_time.ts";
 import { answer, find, rule } from "./support.ts";
 
 Deno.test("hosts have no case, in the rule or in the request (Sōzu #1349)", () => {
@@ -147,8 +148,6 @@ Deno.test("a catch-all is a catch-all (nginx's default server is not, once a nam
 
 Deno.test("the cost of an expression stays linear (backtracking engines: exponential)", () => {
   const router = Router.compile([rule("h ~/(a+)+b"), rule("h ~/(a|aa)*c"), rule("h ~/(.*)*d", { priority: 1 })]);
-  const start = performance.now();
-  assertEquals(find(router, "h", "/" + "a".repeat(8000)), -1);
-  const took = performance.now() - start;
+  const took = cpuMsOf(() => assertEquals(find(router, "h", "/" + "a".repeat(8000)), -1));
   if (took > 1000) throw new Error(`${took} ms`);
 });

@@ -3,11 +3,13 @@
 
 import { assert, assertEquals, assertThrows } from "../../support/assert.ts";
 import type { ClusterState, RouteState, State } from "../../../src/ts/config/state.ts";
+import { Cuts } from "../../../src/ts/cluster/cuts.ts";
 import type { UpstreamContext } from "../../../src/ts/cluster/upstream.ts";
 import { EventLoop } from "../../../src/ts/loop/event_loop.ts";
 import { Buffers } from "../../../src/ts/net/buffers.ts";
 import { Counters } from "../../../src/ts/observe/counters.ts";
-import { ChangeRefused, isTrusted, liveSettings, Tables } from "../../../src/ts/worker/tables.ts";
+import { liveSettings } from "../../../src/ts/config/live_settings.ts";
+import { ChangeRefused, isTrusted, Tables } from "../../../src/ts/worker/tables.ts";
 import { explain } from "../../../src/ts/worker/explain.ts";
 import type { WorkerChange } from "../../../src/ts/worker/protocol.ts";
 import { checkState } from "../../../src/ts/config/check_state.ts";
@@ -28,7 +30,8 @@ function upstreams(): UpstreamContext {
     core: {} as UpstreamContext["core"], // of HTTP/2, which nothing here speaks
     http2: {} as UpstreamContext["http2"],
     counters: new Counters(),
-    timeouts: { writeMs: 1000 },
+    timeouts: { writeMs: 1000, connectMs: 3000, responseMs: 60_000 },
+    cuts: new Cuts(loop),
     idleObjects: [],
     idleHttp2Clients: [],
     idleHttp2Streams: [],
@@ -60,8 +63,8 @@ function served(onDrained: (cluster: string, address: string) => void = () => {}
 }
 
 function change(revision: number, parts: Partial<WorkerChange>): WorkerChange {
-  const nothing = { certificates: [], files: {}, listenersTls: {}, listenersRedirect: {}, listenersRemoved: [] };
-  return { revision, clusters: {}, resolved: {}, routes: [], ...nothing, ...parts };
+  const nothing = { certificates: [], files: {}, listenersTls: {}, listenersRedirect: {}, listenersHttp2: {} };
+  return { revision, clusters: {}, resolved: {}, routes: [], ...nothing, listenersRemoved: [], ...parts };
 }
 
 function lookUp(tables: Tables, host: string): number {
@@ -82,14 +85,14 @@ Deno.test("commit() makes routes, clusters and settings of a change serve at onc
   const prepared = tables.prepare(change(2, {
     clusters: { fresh: cluster(state, "127.0.0.1:9") },
     routes: [{ id: 2, route: route(state, { host: "c.test", cluster: "fresh" }) }, { id: 1, route: null }],
-    settings: { ...liveSettings(state), timeouts: { ...state.timeouts, idle: 7_000 } },
+    settings: { ...liveSettings(state), timeouts: { ...state.timeouts, idle: 7_000, response: 9_000 } },
   }));
   assertEquals([lookUp(tables, "b.test"), lookUp(tables, "c.test"), tables.revision, tables.hash], [1, -1, 1, hash]);
   assert(tables.timeouts.idleMs !== 7_000);
   tables.commit(prepared);
   assertEquals([lookUp(tables, "b.test"), lookUp(tables, "c.test"), tables.revision], [-1, 2, 2]);
   assertEquals(tables.routes[2]!.backends.map(({ endpoint }) => endpoint.text), ["127.0.0.1:9"]);
-  assertEquals(tables.timeouts.idleMs, 7_000);
+  assertEquals([tables.timeouts.idleMs, tables.timeouts.responseMs], [7_000, 9_000]);
   assert(tables.hash !== hash);
 });
 
