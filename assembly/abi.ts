@@ -2,7 +2,7 @@
 // TypeScript, so it holds untyped integer constants and nothing else. ABI_VERSION goes up with any change of meaning;
 // src/wasm refuses a module that answers with another number.
 
-export const ABI_VERSION = 4;
+export const ABI_VERSION = 5;
 
 // ---- sizes (bytes) ----
 
@@ -141,6 +141,11 @@ export const F_HTTP_2 = 2048;
  * key (RFC 6455 §4.2.1), or extended CONNECT (RFC 8441), which came with F_HTTP_2. F_UPGRADE is set, too.
  */
 export const F_WEBSOCKET = 4096;
+/**
+ * A call of gRPC, in HTTP/2: its client looks for the outcome in grpc-status. When h2Headers refuses a request, this is all that
+ * R_FLAGS says.
+ */
+export const F_GRPC = 8192;
 
 // ---- flags of a record (bits of its `peerFlags`) ----
 

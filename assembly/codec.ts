@@ -4,13 +4,14 @@
 import {
   ABI_VERSION, HEAD_DONE, BAD_RESPONSE, HEADER_TOO_LARGE, RESPONSE_HEADER_TOO_LARGE, URI_TOO_LONG,
 } from "./abi";
-import { intern } from "./bytes";
+import { intern, move } from "./bytes";
 import { putAddress } from "./address";
 import * as chunked from "./http1/chunked";
 import { beginHead, feedHead } from "./http1/head";
 import * as kept from "./http1/kept";
 import { allocateTemplates, errorPosition, provesLayout, resetRequest, resetResponse } from "./http1/llhttp";
 import * as request from "./http1/request";
+import * as requestHead from "./http1/request_head";
 import * as response from "./http1/response";
 import { isAccepted } from "./http1/websocket";
 import * as h2 from "./http2/mod";
@@ -135,7 +136,7 @@ export function writeRequestHead(
   identityAt: u32,
   identityLength: u32,
 ): u32 {
-  return request.writeRequestHead(changetype<Record>(usize(record)), port, secure, idAt, identityAt, identityLength);
+  return requestHead.writeRequestHead(changetype<Record>(usize(record)), port, secure, idAt, identityAt, identityLength);
 }
 
 export { responseContentLength } from "./http1/response";
@@ -170,7 +171,7 @@ export function isWebSocketAccepted(record: u32, client: u32): bool {
 
 /** Puts the head that was written last, `length` bytes, so that it ends where `end` is. */
 export function placeHead(end: u32, length: u32): void {
-  memory.copy(end - length, map.headScratchAt, length);
+  move(end - length, map.headScratchAt, length);
 }
 
 // ---- bodies ----
@@ -189,7 +190,7 @@ export function frameChunk(at: u32, length: u32, last: bool, record: u32): void 
 }
 
 export function copy(to: u32, from: u32, length: u32): void {
-  memory.copy(to, from, length);
+  move(to, from, length);
 }
 
 // ---- HTTP/2 ----
@@ -288,7 +289,7 @@ export function h2PutResponse(
   return toH2.putResponse(session(at), recordAt(stream), recordAt(source), how, transportAt, transportLength, end, to);
 }
 
-/** A head of the proxy's own: whole lines of HTTP/1 fields, names of up to 64 bytes. */
+/** A head of the proxy's own, or with status 0 trailers: whole lines of HTTP/1 fields, names of up to 64 bytes. */
 export function h2PutLines(at: u32, stream: u32, status: u32, linesAt: u32, linesLength: u32, end: bool, to: u32): u32 {
   return toH2.putLinesAsHead(session(at), recordAt(stream), status, linesAt, linesLength, end, to);
 }
@@ -306,6 +307,8 @@ export function h2PeerTakesWebSockets(at: u32): bool { return session(at).peerCo
 
 /** Client: how many streams may be opened now; and opens one: its id, or 0. Its request has to be put next. */
 export function h2Openable(at: u32): u32 { return h2.openable(session(at)); }
+/** How many streams of ours the peer takes at once, as its SETTINGS say. */
+export function h2PeerStreamsMax(at: u32): u32 { return min(session(at).peerStreamsMax, map.h2StreamsMax); }
 export function h2Open(at: u32, stream: u32): u32 { return h2.openStream(session(at), recordAt(stream)); }
 
 /** RST_STREAM becomes a reply, when there is room for it; the stream is forgotten. */

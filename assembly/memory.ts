@@ -31,7 +31,7 @@
 //       96  outAt       u32  where the next decoded byte goes
 //      100  peerFlags   u32                                  104  peerTextLength u32
 //      108  peerText  48 B  the peer's address
-//      156  streamId    u32  HTTP/2 stream, or 0             160  contentLeft  i64  of the body announced; -1: any
+//      156  streamId    u32  HTTP/2 stream, or 0             160  contentLeft  i64  of the body announced, or CONTENT_
 //      168  sendWindow  i32  may go below 0 (RFC 9113 §6.9.2) 172  recvWindow  i32
 //      176  held        u32  of its body, with the caller    180  owed        u32  bytes to announce by WINDOW_UPDATE
 //      184  exchange    u32  F_ bits of the request          188  state        u8  row of http2/states.ts

@@ -13,16 +13,14 @@ import {
   collect, contentLength, hasDate, hasTransferEncoding, hasUpgrade, responseFraming, saysClose, saysKeepAlive, setContentLength,
 } from "./framing";
 import { keptIn, useTable } from "./kept";
+import { CHUNKED_FIELD, NO_CONTENT, putField, UPGRADE_FIELD } from "./lines";
 import { errorPosition, HTTP_1_0, HTTP_1_1, statusCode } from "./llhttp";
 import { reasonOf } from "./reasons";
-import { NO_CONTENT, putField } from "./request";
 import { dropFields, putAccept } from "./websocket";
 
 const STATUS_LINE = intern("HTTP/1.1 ");
-const CHUNKED_FIELD = intern("Transfer-Encoding: chunked\r\n");
 const CLOSE_FIELD = intern("Connection: close\r\n");
 const KEEP_ALIVE_FIELD = intern("Connection: keep-alive\r\n");
-const UPGRADE_FIELD = intern("Connection: Upgrade\r\n");
 
 /** "HTTP/1.1 200" */
 const STATUS_LINE_BYTES: usize = 12;

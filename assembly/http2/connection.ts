@@ -35,6 +35,8 @@ export const REPLY_RESERVE: u32 = 80;
 const RESETS_KEPT: u32 = 32;
 /** Urgencies that came before their stream (RFC 9218 §7.1). */
 const EARLY_PRIORITIES: u32 = 4;
+/** No GOAWAY has come; 2^31-1 is what the first of two says, after which no stream may be begun either (§6.8). */
+export const GOAWAY_NONE: u32 = u32.MAX_VALUE;
 /** RFC 9218 §4.1 and §4.2: urgency 3, not incremental. */
 export const PRIORITY_AT_FIRST: u8 = 3;
 
@@ -62,7 +64,6 @@ export class Connection {
   peerWindow: u32;
   peerFrameMax: u32;
   peerStreamsMax: u32;
-  peerHeaderList: u32;
   peerConnectProtocol: u8;
   peerNoPriorities: u8;
   /** The block at hand begins a stream of the peer's. */
@@ -85,7 +86,7 @@ export class Connection {
   streams: u32;
   lastTheirs: u32;
   lastOurs: u32;
-  /** What we have said in GOAWAY, and what the peer has: 2^31-1 when nothing. */
+  /** What we have said in GOAWAY, 2^31-1 when nothing; and what the peer has, or GOAWAY_NONE. */
   goawaySent: u32;
   goawaySeen: u32;
 
@@ -141,7 +142,7 @@ export function beginConnection(connection: Connection, role: u8, profile: u32, 
   connection.record = record;
   connection.profile = h2ProfilesAt + profile * H2_PROFILE_WORDS * 4;
   connection.goawaySent = STREAM_ID_MAX;
-  connection.goawaySeen = STREAM_ID_MAX;
+  connection.goawaySeen = GOAWAY_NONE;
   connection.phase = role == H2_ROLE_SERVER ? PHASE_MAGIC : PHASE_SETTINGS;
 }
 

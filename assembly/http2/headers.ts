@@ -23,7 +23,7 @@ import { NEXT, take } from "./input";
 import {
   CONNECTION_ERROR_PROTOCOL, IDLE_THEIRS, IGNORE, RECV_HEADERS, RECV_HEADERS_ES, STREAM_ERROR_CLOSED, transition,
 } from "./states";
-import { beginStream, findStream, MESSAGE_BODY, MESSAGE_HEAD } from "./streams";
+import { beginStream, CONTENT_TUNNEL, findStream, MESSAGE_BODY, MESSAGE_HEAD } from "./streams";
 
 const PRIORITY_BYTES: u32 = 5;
 
@@ -82,8 +82,9 @@ function newStream(connection: Connection, id: u32): i32 {
 
 function knownStream(connection: Connection, record: Record): i32 {
   if (record.message == MESSAGE_HEAD) return tellBlock(connection, record, EV_HEADERS);
-  // §8.1: the second block is the trailers, which end the stream, and the content must have been whole
-  if (!connection.blockEnds || record.contentLeft > 0) return failUnheard(connection, record, H2_PROTOCOL_ERROR);
+  // §8.1: the second block is the trailers, which end the stream, and the content must have been whole; §8.5: a tunnel has none
+  const isTunnel = record.contentLeft == CONTENT_TUNNEL;
+  if (!connection.blockEnds || record.contentLeft > 0 || isTunnel) return failUnheard(connection, record, H2_PROTOCOL_ERROR);
   return tellBlock(connection, record, EV_TRAILERS);
 }
 

@@ -11,7 +11,7 @@ export { Connection, tick } from "./connection";
 export { creditPassed, creditStored } from "./flow";
 export { decoderBytes, encoderBytes, listBytesEnd, spareBytes } from "./compression";
 export { failBlock, refuseBlock, takeBlock } from "./headers";
-export { MESSAGE_BODY, MESSAGE_HEAD, MESSAGE_OVER } from "./streams";
+export { CONTENT_ANY, CONTENT_TUNNEL, MESSAGE_BODY, MESSAGE_HEAD, MESSAGE_OVER } from "./streams";
 export { parsePriority } from "./priority";
 export { sendGoaway } from "./goaway";
 export { sendPing } from "./ping";

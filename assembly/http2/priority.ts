@@ -53,19 +53,29 @@ export function recvPriorityUpdate(connection: Connection, at: usize): i32 {
 
 /**
  * RFC 9218 §4: a dictionary (RFC 8941 §3.2) of which `u` (0 to 7) and `i` (a boolean) are understood; whatever else it holds,
- * or that it is malformed, changes nothing.
+ * or that it is malformed, changes nothing. `priority`: by the lines before, which are one dictionary with this one.
  */
-export function parsePriority(at: usize, length: u32): u8 {
+export function parsePriority(at: usize, length: u32, priority: u8 = PRIORITY_AT_FIRST): u8 {
   const end = at + length;
-  let priority = PRIORITY_AT_FIRST;
   while (at < end) {
     while (at < end && isSeparator(load<u8>(at))) at++;
-    let stop = at;
-    while (stop < end && load<u8>(stop) != 0x2c) stop++;
+    const stop = memberEnd(at, end);
     priority = withMember(priority, at, u32(stop - at));
     at = stop + 1;
   }
   return priority;
+}
+
+/** The next comma that is not within a string (RFC 8941 §3.3.3), or `end`. */
+function memberEnd(at: usize, end: usize): usize {
+  let isString = false;
+  for (; at < end; at++) {
+    const byte = load<u8>(at);
+    if (byte == 0x22) isString = !isString;
+    else if (byte == 0x2c && !isString) return at;
+    else if (byte == 0x5c && isString) at++;
+  }
+  return end;
 }
 
 @inline

@@ -1,11 +1,11 @@
 // What we send on streams (RFC 9113 §6.1, §6.2, §6.4): frames are written where the caller wants them, within what state and
 // windows allow. What the state does not allow is not written; then the length is 0.
 
-import { ABUSE_SMALL_FRAMES, ABUSE_WINDOW_UPDATES, H2_NO_ERROR, H2_SMALL_FRAME } from "../abi";
+import { ABUSE_PINGS, ABUSE_SMALL_FRAMES, ABUSE_WINDOW_UPDATES, H2_NO_ERROR, H2_SMALL_FRAME } from "../abi";
 import { DynamicTable } from "../hpack/mod";
 import { h2StreamsMax, Record } from "../memory";
 import { encoderOf } from "./compression";
-import { Connection, discount, isAbused, noteReset, PHASE_OPEN, putReset } from "./connection";
+import { Connection, discount, GOAWAY_NONE, isAbused, noteReset, PHASE_FAILED, PHASE_OPEN, putReset } from "./connection";
 import {
   CONTINUATION, DATA, END_HEADERS, END_STREAM, FRAME_HEADER, HEADERS, putFrameHeader, STREAM_ID_MAX,
 } from "./frame";
@@ -16,12 +16,14 @@ import { beginStream, forgetStream, hasRoom, oweReset } from "./streams";
 
 /** WINDOW_UPDATEs that a DATA frame pays for: one of its stream, one of the connection. */
 const UPDATES_PER_DATA: i32 = 2;
+/** PINGs that it pays for: peers that measure the path as they receive, as gRPC does, send one each round trip. */
+const PINGS_PER_DATA: i32 = 1;
 
 // ---- streams of ours ----
 
 /** How many streams may be opened now (client). */
 export function openable(connection: Connection): u32 {
-  if (connection.isServer || connection.phase > PHASE_OPEN || connection.goawaySeen != STREAM_ID_MAX) return 0;
+  if (connection.isServer || connection.phase > PHASE_OPEN || connection.goawaySeen != GOAWAY_NONE) return 0;
   if (connection.lastOurs >= STREAM_ID_MAX - 1) return 0;
   const most = min(connection.peerStreamsMax, h2StreamsMax);
   return most > connection.streams ? most - connection.streams : 0;
@@ -49,7 +51,8 @@ export function resetStream(connection: Connection, record: Record, code: u32): 
   if (id == 0) return;
   const isAlive = transition(record.state, SEND_RST_STREAM) != FORBIDDEN;
   forgetStream(connection, record);
-  if (!isAlive) return;
+  // behind the GOAWAY of a connection error, the end says the rest (§5.4.1)
+  if (!isAlive || connection.phase == PHASE_FAILED) return;
   noteReset(connection, id);
   if (hasRoom(connection, 13)) putReset(connection, id, code);
   else oweReset(connection, id, code);
@@ -73,6 +76,7 @@ export function putData(connection: Connection, record: Record, to: usize, lengt
   connection.sendWindow -= length;
   record.sendWindow -= length;
   discount(connection, ABUSE_WINDOW_UPDATES, UPDATES_PER_DATA);
+  discount(connection, ABUSE_PINGS, PINGS_PER_DATA);
   // a fast body ends each window in a small frame, behind longer ones; whether they are too many is asked when the peer opens its
   // window again by as little
   if (length >= u32(H2_SMALL_FRAME)) discount(connection, ABUSE_SMALL_FRAMES, 1);

@@ -44,7 +44,6 @@ export function beginSettings(connection: Connection): void {
   connection.peerWindow = u32(WINDOW_AT_FIRST);
   connection.peerFrameMax = FRAME_SIZE_AT_FIRST;
   connection.peerStreamsMax = WINDOW_MAX;
-  connection.peerHeaderList = u32.MAX_VALUE;
   connection.sendWindow = connection.recvWindow = WINDOW_AT_FIRST;
   connection.streamsMax = min(profileWord(connection, P_STREAMS), h2StreamsMax);
   connection.streamWindow = clampWindow(profileWord(connection, P_STREAM_WINDOW));
@@ -132,9 +131,6 @@ function apply(connection: Connection, id: u32, value: u32): u32 {
       if (value < FRAME_SIZE_AT_FIRST || value > FRAME_SIZE_MAX) return H2_PROTOCOL_ERROR;
       connection.peerFrameMax = value;
       return 0;
-    case MAX_HEADER_LIST_SIZE:
-      connection.peerHeaderList = value;
-      return 0;
     case ENABLE_CONNECT_PROTOCOL:
       // RFC 8441 §3: what was offered is not taken back
       if (value > 1 || value < connection.peerConnectProtocol) return H2_PROTOCOL_ERROR;
@@ -143,6 +139,7 @@ function apply(connection: Connection, id: u32, value: u32): u32 {
     case NO_RFC7540_PRIORITIES:
       return applyNoPriorities(connection, value);
     default:
+      // MAX_HEADER_LIST_SIZE is advice: a head is what the other side made it, and the peer's to refuse
       return 0;
   }
 }

@@ -16,6 +16,10 @@ export const MESSAGE_HEAD: u8 = 0;
 export const MESSAGE_BODY: u8 = 1;
 export const MESSAGE_OVER: u8 = 2;
 
+/** What contentLeft says that is no number: any content may come; and it is a tunnel, in which nothing but DATA does (§8.5). */
+export const CONTENT_ANY: i64 = -1;
+export const CONTENT_TUNNEL: i64 = -2;
+
 /** Below it, an entry holds a code. */
 const CODES_END: u32 = 256;
 
@@ -77,7 +81,7 @@ export function beginStream(connection: Connection, record: Record, id: u32): vo
   store<u32>(at, u32(changetype<usize>(record)), 4);
   connection.streams++;
   record.streamId = id;
-  record.contentLeft = -1;
+  record.contentLeft = CONTENT_ANY;
   record.sendWindow = connection.peerWindow;
   record.recvWindow = connection.streamWindow;
   record.held = record.owed = record.exchange = 0;

@@ -7,8 +7,8 @@ import {
 } from "../abi";
 import { CLASS_TOKEN, intern, isClass, isText } from "../bytes";
 import { contentLength } from "../http1/framing";
-import { CONNECT, finishFields, OPTIONS, requestFlags } from "../http1/request";
-import { Connection, listBytesEnd, MESSAGE_BODY, MESSAGE_OVER, parsePriority } from "../http2/mod";
+import { CONNECT, finishFields, flags as requestFlags, OPTIONS } from "../http1/request";
+import { Connection, CONTENT_TUNNEL, listBytesEnd, MESSAGE_BODY, MESSAGE_OVER, parsePriority } from "../http2/mod";
 import { DROP, Header, PSEUDO, Record, setResult, targetBytesMax } from "../memory";
 import { areFields, isValue, joinCookies } from "./fields_from_h2";
 import { METHOD_OTHER, methodNumberOf } from "./methods";
@@ -51,8 +51,9 @@ export function requestFromH2(connection: Connection, record: Record): i32 {
   const port = has(scheme) && isText(scheme.valueAt, scheme.valueLength, HTTP) ? 80 : 443;
   const code = finishFields(record, number, method, target, authority, port, kind, ends);
   if (code != HEAD_DONE) return code;
-  record.exchange = requestFlags();
-  if (number != CONNECT && contentLength >= 0) record.contentLeft = i64(contentLength);
+  record.exchange = requestFlags;
+  if (number == CONNECT) record.contentLeft = CONTENT_TUNNEL;
+  else if (contentLength >= 0) record.contentLeft = i64(contentLength);
   takePriority(record);
   setResult(R_HEAD_END, record.headAt);
   return HEAD_DONE;
@@ -143,8 +144,7 @@ function takePriority(record: Record): void {
   for (let i: u32 = 0; i < count; i++) {
     const header = record.entry(i);
     if (header.nameLength != 8 || !isNamed(header, PRIORITY)) continue;
-    if (!record.hasPriority) record.priority = parsePriority(header.valueAt, header.valueLength);
-    break;
+    if (!record.hasPriority) record.priority = parsePriority(header.valueAt, header.valueLength, record.priority);
   }
   setResult(R_PRIORITY, record.priority);
 }

@@ -5,7 +5,7 @@ import { F_CONNECT, F_HEAD, F_WEBSOCKET, H2_STREAM_FAILED, HEAD_DONE, R_HEAD_END
 import { intern } from "../bytes";
 import { contentLength } from "../http1/framing";
 import { finishFields } from "../http1/response";
-import { Connection, MESSAGE_BODY, MESSAGE_HEAD, MESSAGE_OVER } from "../http2/mod";
+import { Connection, CONTENT_ANY, CONTENT_TUNNEL, MESSAGE_BODY, MESSAGE_HEAD, MESSAGE_OVER } from "../http2/mod";
 import { DROP, Header, PSEUDO, Record, setResult } from "../memory";
 import { areFields } from "./fields_from_h2";
 
@@ -25,11 +25,11 @@ export function responseFromH2(connection: Connection, record: Record): i32 {
   return HEAD_DONE;
 }
 
-/** What the DATA frames must make (§8.1.1); -1: anything. */
+/** What the DATA frames must make (§8.1.1), or CONTENT_. */
 function expectedContent(request: u32, status: u32): i64 {
-  if ((request & (F_CONNECT | F_WEBSOCKET)) != 0 && status < 300) return -1;
+  if ((request & (F_CONNECT | F_WEBSOCKET)) != 0 && status < 300) return CONTENT_TUNNEL;
   if ((request & F_HEAD) != 0 || status == 204 || status == 304) return 0;
-  return i64(contentLength);
+  return contentLength < 0 ? CONTENT_ANY : i64(contentLength);
 }
 
 /** §8.3.2: the one pseudo-header field of an answer, first of all; 0: it is not. */

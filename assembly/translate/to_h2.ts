@@ -1,18 +1,21 @@
 // Heads and trailers from a header block, of whichever protocol, into HTTP/2 frames (RFC 9113 §8). What of the other side
-// goes on, and what the proxy adds, is decided by http1/request.ts and http1/response.ts for both protocols; here the names
+// goes on, and what the proxy adds, is decided by http1/request_head.ts and http1/response.ts for both protocols; here the names
 // become small, the line becomes pseudo-header fields, and cookies are cut into pieces, which compress better (§8.2.3).
 //
 // As with writeRequestHead(), the source is the message that was finished last. The caller has headBytesMax() bytes of room.
 
 import { F_CONNECT, F_HTTP_2, F_WEBSOCKET, H2_FRAME_HEADER, HEADROOM, TEXT_DATE, W_ADD_DATE } from "../abi";
-import { equalsIgnoreCase, intern, isBlank, lower } from "../bytes";
+import { intern, isBlank, lower } from "../bytes";
 import {
   beginBlock, encodeField, encodeStaticName, encodeStatus, DynamicTable, FIELD_BYTES_MAX, S_AUTHORITY, S_METHOD,
   S_PATH, S_SCHEME,
 } from "../hpack/mod";
+import { putAdded } from "../http1/added_fields";
 import { isTrailer } from "../http1/chunked";
 import { K_OTHER, K_SEC_WEBSOCKET_ACCEPT, K_SEC_WEBSOCKET_KEY, K_TE, K_UPGRADE } from "../http1/fields";
+import { hasToken } from "../http1/framing";
 import * as request from "../http1/request";
+import * as requestHead from "../http1/request_head";
 import * as response from "../http1/response";
 import { dropFields, noteKeyOf } from "../http1/websocket";
 import { Connection, encoder, frameBlock, maySendHeaders } from "../http2/mod";
@@ -54,21 +57,24 @@ export function putRequest(
   ends: bool,
   to: usize,
 ): u32 {
-  const flags = request.requestFlags();
+  const flags = request.flags;
   if (!maySendHeaders(stream, ends) || (flags & F_WEBSOCKET && !connection.peerConnectProtocol)) return 0;
   const table = encoder(connection);
   stream.exchange = flags;
   if ((flags & (F_WEBSOCKET | F_HTTP_2)) == F_WEBSOCKET) noteKeyOf(stream, source);
-  request.setIdentified(identityLength > 0);
+  requestHead.setIdentified(identityLength > 0);
   let at = putLine(table, beginBlock(table, to + H2_FRAME_HEADER), flags, scheme);
+  let takesTrailers = false;
   const count = source.headerCount;
   for (let i: u32 = 0; i < count; i++) {
     const header = source.entry(i);
-    if (header.known == K_TE) at = putTe(table, at, header);
+    if (header.known == K_TE) takesTrailers = takesTrailers || hasToken(header, TRAILERS + 2, load<u16>(TRAILERS));
     else if (isPassed(source, header, flags)) at = putField(table, at, header);
   }
+  // §8.2.2: of all that TE can say, this alone goes on, and once; gRPC asks for it
+  if (takesTrailers) at = encodeField(table, at, TE + 2, load<u16>(TE), TRAILERS + 2, load<u16>(TRAILERS), 0);
   const lines = trailerScratchAt;
-  const end = request.putAdded(lines, source, port, secure, idAt, identityAt, identityLength);
+  const end = putAdded(lines, source, port, secure, idAt, identityAt, identityLength);
   at = putLines(table, at, lines, end);
   return frameBlock(connection, stream, to, at, ends);
 }
@@ -77,7 +83,7 @@ export function putRequest(
 @inline
 function isPassed(source: Record, header: Header, flags: u32): bool {
   if (header.known == K_UPGRADE || (header.known == K_SEC_WEBSOCKET_KEY && flags & F_WEBSOCKET)) return false;
-  return request.isPassed(source, header);
+  return requestHead.isPassed(source, header);
 }
 
 /** §8.3.1, §8.5, RFC 8441 §4 */
@@ -86,25 +92,16 @@ function putLine(table: DynamicTable, to: usize, flags: u32, scheme: bool): usiz
   if (flags & F_WEBSOCKET) {
     to = encodeStaticName(table, to, S_METHOD, CONNECT + 2, load<u16>(CONNECT), 0);
     to = encodeField(table, to, PROTOCOL + 2, load<u16>(PROTOCOL), WEBSOCKET + 2, load<u16>(WEBSOCKET), 0);
-  } else to = encodeStaticName(table, to, S_METHOD, request.requestMethodAt(), request.requestMethodLength(), 0);
+  } else to = encodeStaticName(table, to, S_METHOD, request.methodAt, request.methodLength, 0);
   if (!isTunnel) {
     const text = scheme ? HTTPS : HTTP;
     to = encodeStaticName(table, to, S_SCHEME, text + 2, load<u16>(text), 0);
-    const end = request.putTarget(trailerScratchAt);
+    const end = requestHead.putTarget(trailerScratchAt);
     to = encodeStaticName(table, to, S_PATH, trailerScratchAt, u32(end - trailerScratchAt), 0);
   }
-  return encodeStaticName(table, to, S_AUTHORITY, request.requestHostAt(), request.requestHostLength(), 0);
-}
-
-/** §8.2.2: of all that TE can say, `trailers` alone goes on; gRPC asks for it. */
-function putTe(table: DynamicTable, to: usize, header: Header): usize {
-  const length = u32(load<u16>(TRAILERS));
-  const end = usize(header.valueAt + header.valueLength);
-  for (let at = usize(header.valueAt); at + length <= end; at++) {
-    if (!equalsIgnoreCase(at, TRAILERS + 2, length)) continue;
-    return encodeField(table, to, TE + 2, load<u16>(TE), TRAILERS + 2, length, 0);
-  }
-  return to;
+  // a request of HTTP/1.0 may say none, and then none is made up
+  const length = request.hostLength;
+  return length == 0 ? to : encodeStaticName(table, to, S_AUTHORITY, request.hostAt, length, 0);
 }
 
 /** The response at hand as HEADERS of `stream`; W_ bits and Strict-Transport-Security as for writeResponseHead(). */
@@ -137,7 +134,7 @@ export function putResponse(
   return frameBlock(connection, stream, to, at, ends);
 }
 
-/** A head of the proxy's own: `status`, and whole lines of fields at `linesAt`. */
+/** A head of the proxy's own: `status` (0: trailers, which have none), and whole lines of fields at `linesAt`. */
 export function putLinesAsHead(
   connection: Connection,
   stream: Record,
@@ -149,7 +146,8 @@ export function putLinesAsHead(
 ): u32 {
   if (!maySendHeaders(stream, ends)) return 0;
   const table = encoder(connection);
-  const at = encodeStatus(table, beginBlock(table, to + H2_FRAME_HEADER), status);
+  let at = beginBlock(table, to + H2_FRAME_HEADER);
+  if (status != 0) at = encodeStatus(table, at, status);
   return frameBlock(connection, stream, to, putLines(table, at, linesAt, usize(linesAt) + linesLength), ends);
 }
 

@@ -134,6 +134,7 @@ export interface CodecExports {
   h2PutTrailers(h2: number, stream: number, source: number, to: number): number;
   h2PeerTakesWebSockets(h2: number): number;
   h2Openable(h2: number): number;
+  h2PeerStreamsMax(h2: number): number;
   h2Open(h2: number, stream: number): number;
   h2Reset(h2: number, stream: number, code: number): void;
   h2EndStream(h2: number, stream: number): void;

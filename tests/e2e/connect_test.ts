@@ -4,6 +4,7 @@
 import { assertEquals } from "../support/assert.ts";
 import { toText } from "../support/bytes.ts";
 import { readMessage, response } from "../support/messages.ts";
+import type { Peer } from "../support/peer.ts";
 import { onStage } from "../support/stage.ts";
 
 const test = onStage({
@@ -43,6 +44,24 @@ test("CONNECT that the backend refuses is an answer like any other", async (stag
   await client.write(CONNECT);
   const answer = await readMessage(client);
   assertEquals([answer.status, toText(answer.body)], [403, "no"]);
+});
+
+test("a tunnel that is reset on one side is reset on the other", async (stage) => {
+  for (const first of ["client", "backend"]) {
+    const opened = Promise.withResolvers<Peer>();
+    stage.play(async (peer) => {
+      await readMessage(peer);
+      await peer.write("HTTP/1.1 200 Connected\r\n\r\nhello");
+      opened.resolve(peer);
+    });
+    const client = await stage.connect();
+    await client.write(CONNECT);
+    await client.until("hello", () => toText(client.received).endsWith("hello") || undefined);
+    const [cut, other] = first === "client" ? [client, await opened.promise] : [await opened.promise, client];
+    cut.reset();
+    assertEquals(await other.untilEnd(), "reset", first);
+    client.destroy();
+  }
 });
 
 test("CONNECT on a route that does not name it is refused", async (stage) => {

@@ -23,6 +23,26 @@ interface Fault {
 
 const data = (id: number, text: string, flags = 0) => f.frame(f.DATA, flags, id, [...text].map((c) => c.charCodeAt(0)));
 
+/** A stream's fault, before or within the answer's head. */
+const malformed = (name: string, frames: Fault["frames"]): Fault => ({
+  name,
+  frames,
+  told: /^RST_STREAM \d+ PROTOCOL_ERROR/,
+});
+/** The same behind the head: the answer is cut. */
+const cut = (name: string, frames: Fault["frames"], code = "PROTOCOL_ERROR"): Fault => ({
+  name,
+  frames: (id) => [f.headers(id, OK, f.END_HEADERS), ...frames(id)],
+  told: new RegExp(`^RST_STREAM \\d+ ${code}`),
+  status: 0,
+});
+/** The connection's. */
+const fatal = (name: string, code: string, frames: Fault["frames"]): Fault => ({
+  name,
+  frames,
+  told: new RegExp(`^GOAWAY 0 ${code}`),
+});
+
 const FAULTS: Fault[] = [
   {
     name: "a name with upper case",
@@ -100,6 +120,79 @@ const FAULTS: Fault[] = [
     frames: () => [f.frame(f.SETTINGS, 0, 0, [0, 0, 0, 0, 0])],
     told: /^GOAWAY \d+ FRAME_SIZE_ERROR/,
   },
+  // §8.2
+  ...["connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade"].map((name) =>
+    malformed(`the field ${name}`, (id) => [f.headers(id, [...OK, [name, "x"]], f.END_HEADERS)])
+  ),
+  ...["a\0b", "a\nb", "a\rb", " a", "a\t"].map((value) =>
+    malformed(`the value ${JSON.stringify(value)}`, (id) => [f.headers(id, [...OK, ["x-a", value]], f.END_HEADERS)])
+  ),
+  ...["", "a b", "a:b", "a\n", "\x80"].map((name) =>
+    malformed(`the name ${JSON.stringify(name)}`, (id) => [f.headers(id, [...OK, [name, "x"]], f.END_HEADERS)])
+  ),
+  // §8.3
+  malformed("a pseudo-header field of requests", (id) => [f.headers(id, [...OK, [":path", "/"]], f.END_HEADERS)]),
+  malformed("a pseudo-header field that nobody knows", (id) => [f.headers(id, [...OK, [":x", "y"]], f.END_HEADERS)]),
+  malformed("the status twice", (id) => [f.headers(id, [...OK, ...OK], f.END_HEADERS)]),
+  malformed("the status behind a field", (id) => [f.headers(id, [["a", "b"], ...OK], f.END_HEADERS)]),
+  malformed("an interim answer without a status", (id) => [f.headers(id, [["a", "b"]], f.END_HEADERS)]),
+  // §8.1
+  malformed("DATA behind an interim answer", (id) => [
+    f.headers(id, [[":status", "103"]], f.END_HEADERS),
+    data(id, "abc"),
+  ]),
+  malformed("a length without content", (id) => [f.headers(id, [...OK, ["content-length", "1"]])]),
+  malformed("two lengths", (id) => [
+    f.headers(id, [...OK, ["content-length", "1"], ["content-length", "2"]], f.END_HEADERS),
+  ]),
+  cut("a second head", (id) => [f.headers(id, OK, f.END_HEADERS)]),
+  cut("an interim answer behind the head", (id) => [f.headers(id, [[":status", "103"]], f.END_HEADERS)]),
+  cut("trailers that do not end the stream", (id) => [data(id, "abc"), f.headers(id, [["a", "b"]], f.END_HEADERS)]),
+  cut("trailers with a field of the connection", (id) => [data(id, "abc"), f.headers(id, [["te", "gzip"]])]),
+  cut("trailers with capital letters", (id) => [data(id, "abc"), f.headers(id, [["A", "b"]])]),
+  {
+    name: "trailers before all of the content",
+    frames: (id) => [
+      f.headers(id, [...OK, ["content-length", "4"]], f.END_HEADERS),
+      data(id, "abc"),
+      f.headers(id, [["a", "b"]]),
+    ],
+    told: /^RST_STREAM \d+ PROTOCOL_ERROR/,
+    status: 0,
+  },
+  {
+    name: "content of an answer without any",
+    frames: (id) => [f.headers(id, [[":status", "204"]], f.END_HEADERS), data(id, "abc")],
+    told: /^RST_STREAM \d+ PROTOCOL_ERROR/,
+    status: 204,
+  },
+  // §6.9
+  cut("a window that grows by nothing", (id) => [f.windowUpdate(id, 0)]),
+  cut("PRIORITY of four octets", (id) => [f.frame(f.PRIORITY, 0, id, [0, 0, 0, 1])], "FRAME_SIZE_ERROR"),
+  fatal("a connection's window that grows by nothing", "PROTOCOL_ERROR", () => [f.windowUpdate(0, 0)]),
+  fatal("a connection's window beyond 2^31 - 1", "FLOW_CONTROL_ERROR", () => [f.windowUpdate(0, 0x7fffffff)]),
+  fatal("INITIAL_WINDOW_SIZE beyond 2^31 - 1", "FLOW_CONTROL_ERROR", () => [f.settings([4, 0x80000000])]),
+  // §4.3, §5.1, §6
+  fatal("a head that another frame interrupts", "PROTOCOL_ERROR", (id) => [
+    f.frame(f.HEADERS, 0, id, f.block(OK)),
+    f.frame(f.PING, 0, 0, new Uint8Array(8)),
+  ]),
+  fatal("CONTINUATION out of nothing", "PROTOCOL_ERROR", (id) => [f.frame(f.CONTINUATION, 4, id, f.block(OK))]),
+  fatal("DATA of an idle stream", "PROTOCOL_ERROR", () => [data(99, "abc")]),
+  fatal("DATA without a stream", "PROTOCOL_ERROR", () => [data(0, "abc")]),
+  fatal("padding as long as the frame", "PROTOCOL_ERROR", (id) => [f.frame(f.DATA, f.PADDED, id, [2, 0])]),
+  fatal("RST_STREAM of an idle stream", "PROTOCOL_ERROR", () => [f.rstStream(99)]),
+  fatal("RST_STREAM of three octets", "FRAME_SIZE_ERROR", (id) => [f.frame(f.RST_STREAM, 0, id, [0, 0, 0])]),
+  fatal("ENABLE_PUSH", "PROTOCOL_ERROR", () => [f.settings([2, 1])]),
+  fatal("MAX_FRAME_SIZE below 2^14", "PROTOCOL_ERROR", () => [f.settings([5, 100])]),
+  fatal("SETTINGS of a stream", "PROTOCOL_ERROR", (id) => [f.frame(f.SETTINGS, 0, id)]),
+  fatal("an acknowledgement of nothing", "PROTOCOL_ERROR", () => [f.frame(f.SETTINGS, f.ACK, 0)]),
+  fatal("PING of a stream", "PROTOCOL_ERROR", (id) => [f.frame(f.PING, 0, id, new Uint8Array(8))]),
+  fatal("PING of seven octets", "FRAME_SIZE_ERROR", () => [f.frame(f.PING, 0, 0, new Uint8Array(7))]),
+  fatal("GOAWAY of a stream", "PROTOCOL_ERROR", (id) => [f.frame(f.GOAWAY, 0, id, new Uint8Array(8))]),
+  fatal("GOAWAY whose last stream rises", "PROTOCOL_ERROR", () => [f.goaway(101), f.goaway(103)]),
+  fatal("PRIORITY_UPDATE", "PROTOCOL_ERROR", () => [f.frame(f.PRIORITY_UPDATE, 0, 0, [0, 0, 0, 1, 0x69])]),
+  fatal("ENABLE_CONNECT_PROTOCOL taken back", "PROTOCOL_ERROR", () => [f.settings([8, 1]), f.settings([8, 0])]),
 ];
 
 Deno.test("what no backend may do is 502 and told to it; of a stream's fault nobody else suffers", async () => {

@@ -195,6 +195,22 @@ Deno.test("h2 abuse: DATA that is sent pays for WINDOW_UPDATE", () => {
   assertEquals(driver.failed, false);
 });
 
+Deno.test("h2 abuse: DATA that is sent pays for PING, which clients of gRPC send for what they receive", () => {
+  begin("whole");
+  driver.setProfile(abi.ABUSE_PINGS, 2);
+  driver.receive(f.headers(1, REQUEST));
+  driver.answer(1, "HTTP/1.1 200 OK\r\n\r\n");
+  const ping = f.frame(f.PING, 0, 0, new Uint8Array(8));
+  for (let i = 0; i < 100; i++) {
+    driver.putData(1, 10);
+    driver.receive(ping);
+  }
+  assertEquals(driver.failed, false);
+  for (let i = 0; i < 2; i++) driver.receive(ping);
+  driver.setProfile(abi.ABUSE_PINGS, 100);
+  assertEquals(driver.events.at(-1), `connection error ENHANCE_YOUR_CALM abuse ${abi.ABUSE_PINGS}`);
+});
+
 Deno.test("h2: a peer that does not read is not read", () => {
   begin("whole");
   driver.replies = [];

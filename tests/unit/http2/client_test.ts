@@ -59,11 +59,50 @@ asClient("§8.2.2, §8.2.3 TE says trailers alone, cookies are cut", (peer) => {
     [":scheme", "https"],
     [":path", "/?q"],
     [":authority", "a"],
-    ["te", "trailers"],
     ["cookie", "a=1"],
     ["cookie", "b=2;c"],
     ["cookie", "d="],
+    ["te", "trailers"],
   ]);
+});
+
+for (
+  const [te, goesOn] of [
+    ["TE: trailers", true],
+    ["te: gzip , Trailers", true],
+    ["TE: trailers\r\nTE: trailers, deflate", true],
+    ["TE: gzip", false],
+    ["TE: no-trailers", false],
+    ["TE: trailersome", false],
+    ["TE: trailers;q=1", false],
+    ["TE:", false],
+  ] as const
+) {
+  asClient(`§8.2.2 of ${JSON.stringify(te)} ${goesOn ? "trailers go on, once" : "nothing goes on"}`, (peer) => {
+    const { sent } = peer.ask(`GET / HTTP/1.1\r\nHost: a\r\n${te}\r\nConnection: TE\r\n\r\n`);
+    assertEquals(peer.fields(sent).filter(([name]) => name === "te"), goesOn ? [["te", "trailers"]] : []);
+  });
+}
+
+asClient("§8.2, §8.2.2 no field of the connection goes out, and no name with capital letters", (peer) => {
+  const fields =
+    "Connection: keep-alive, X-Hop\r\nKeep-Alive: 5\r\nProxy-Connection: close\r\nX-Hop: 1\r\nX-END: A\r\n";
+  const upgrade = "Connection: Upgrade\r\nUpgrade: other\r\n";
+  const { sent } = peer.ask(`GET / HTTP/1.1\r\nHost: a\r\n${fields}${upgrade}\r\n`);
+  assertEquals(peer.fields(sent).slice(4, 6), [["x-end", "A"], ["x-forwarded-for", "192.0.2.1"]]);
+  const { sent: chunked } = peer.ask("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n", false);
+  assertEquals(peer.fields(chunked).filter(([name]) => name === "transfer-encoding"), []);
+});
+
+asClient("§8.3.1 a request that names no host goes out without :authority; :path is never empty", (peer) => {
+  const line = (text: string) => peer.fields(peer.ask(text).sent).filter(([name]) => name.startsWith(":"));
+  assertEquals(line("GET /a HTTP/1.0\r\n\r\n"), [[":method", "GET"], [":scheme", "https"], [":path", "/a"]]);
+  const authority: f.Field = [":authority", "a"];
+  const get: f.Field[] = [[":method", "GET"], [":scheme", "https"], [":path", "/"], authority];
+  assertEquals(line("GET http://a HTTP/1.1\r\nHost: a\r\n\r\n"), get);
+  const options: f.Field[] = [[":method", "OPTIONS"], [":scheme", "https"], [":path", "*"], authority];
+  assertEquals(line("OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n"), options);
+  assertEquals(line("OPTIONS http://a HTTP/1.1\r\nHost: a\r\n\r\n"), options);
 });
 
 asClient("§8.5 CONNECT has no scheme and no path", (peer) => {
@@ -86,6 +125,58 @@ asClient("§5.1.2 no more streams than the server takes", (peer) => {
   peer.end(1);
   assertEquals(peer.ask(GET).id, 5);
 }, f.settings([3, 2]));
+
+asClient("§5.1.2 a server may take fewer than are open: those go on, no other begins", (peer) => {
+  for (let i = 0; i < 3; i++) peer.ask(GET);
+  peer.receive(f.settings([3, 1]));
+  assertEquals([peer.core.codec.h2Openable(peer.h2), peer.ask(GET).id], [0, 0]);
+  for (const id of [1, 3]) {
+    peer.receive(f.headers(id, OK));
+    peer.end(id);
+    assertEquals(peer.ask(GET).id, 0);
+  }
+  peer.receive(f.headers(5, OK));
+  peer.end(5);
+  assertEquals(peer.ask(GET).id, 7);
+  peer.receive(f.settings([3, 0]));
+  peer.receive(f.headers(7, OK));
+  peer.end(7);
+  assertEquals(peer.ask(GET).id, 0);
+});
+
+Deno.test("h2 client: §6.9.2 before the server's SETTINGS a stream has 65535 octets, and no more", () => {
+  const peer = new H2Driver();
+  peer.begin(abi.H2_ROLE_CLIENT);
+  peer.preface();
+  peer.ask("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 99999\r\n\r\n", false);
+  for (let i = 0; i < 3; i++) assertEquals(peer.putData(1, 16384), 9);
+  assertEquals([peer.putData(1, 16384), peer.putData(1, 16383), peer.sendable(1)], [0, 9, 0]);
+  // what was sent counts when they come
+  peer.receive(f.settings([4, 65536]));
+  assertEquals([peer.core.codec.h2Window(peer.h2), peer.sendable(1)], [0, 0]);
+  peer.receive(f.windowUpdate(0, 100));
+  assertEquals(peer.sendable(1), 1);
+});
+
+Deno.test("h2 client: §4.2, §6.10 a head that is larger than a frame goes out as HEADERS and CONTINUATION", () => {
+  const peer = new H2Driver({ bufferBytes: 65536, headerBytesMax: 49152, targetBytesMax: 8192 });
+  peer.begin(abi.H2_ROLE_CLIENT);
+  peer.preface();
+  const values = ["\x7e\x80".repeat(10000), "\x80".repeat(20000)];
+  const { sent } = peer.ask(`GET / HTTP/1.1\r\nHost: a\r\nA: ${values[0]}\r\nB: ${values[1]}\r\n\r\n`);
+  assertEquals(
+    f.frames(sent).map(({ type, flags, stream, payload }) => [type, flags, stream, payload.length === 16384]),
+    [
+      [f.HEADERS, f.END_STREAM, 1, true],
+      [f.CONTINUATION, 0, 1, true],
+      [f.CONTINUATION, f.END_HEADERS, 1, false],
+    ],
+  );
+  assertEquals(peer.fields(sent).slice(4, 6).map(([name, value]) => [name, value.length]), [["a", 20000], [
+    "b",
+    20000,
+  ]]);
+});
 
 asClient("§8.1 interim answers, an answer, trailers", (peer) => {
   peer.ask(GET);
@@ -135,6 +226,10 @@ malformed("§8.2 capital letters", f.headers(1, [...OK, ["A", "b"]]));
 malformed("§8.6 101", f.headers(1, [[":status", "101"]], f.END_HEADERS));
 malformed("§8.1 an interim answer that ends the stream", f.headers(1, [[":status", "103"]]));
 malformed("§8.1.1 content-length and nothing", f.headers(1, [...OK, ["content-length", "5"]]));
+for (const value of ["", "-1", "+0", "1.5", "0x1", "1 2", "18446744073709551616"]) {
+  malformed(`§8.1.1 content-length ${JSON.stringify(value)}`, f.headers(1, [...OK, ["content-length", value]]));
+}
+malformed("§8.1.1 two lengths", f.headers(1, [...OK, ["content-length", "1"], ["content-length", "2"]], f.END_HEADERS));
 malformed("§8.1 content before the head", f.data(1, 4));
 
 for (
@@ -190,6 +285,54 @@ asClient("§6.8 after GOAWAY no stream is opened; those up to the last go on", (
   assertEquals([peer.core.codec.h2Openable(peer.h2), peer.ask(GET).id], [0, 0]);
   peer.receive(f.headers(1, OK));
   peer.expect(["goaway 1 NO_ERROR", "response 1 200 end"]);
+});
+
+asClient("§6.8 GOAWAY without a last stream, which comes first of two, opens no stream either", (peer) => {
+  peer.ask(GET);
+  peer.receive(f.goaway(0x7fffffff));
+  assertEquals([peer.core.codec.h2Openable(peer.h2), peer.ask(GET).id], [0, 0]);
+  peer.receive(f.goaway(1));
+  peer.receive(f.headers(1, OK));
+  peer.expect(["goaway 2147483647 NO_ERROR", "goaway 1 NO_ERROR", "response 1 200 end"]);
+});
+
+asClient("§6.5.2 a server may say ENABLE_PUSH 0", (peer) => {
+  peer.receive(f.settings([2, 0]));
+  peer.expect(["settings"], ["SETTINGS ack"]);
+});
+
+/** What a tunnel is made of (§8.5, RFC 8441 §5): nothing but DATA. */
+function tunnels(name: string, ask: string, status: number, settings = f.settings()): void {
+  for (
+    const [kind, bytes] of Object.entries({ HEADERS: f.headers(1, [["a", "b"]]), "another head": f.headers(1, OK, 4) })
+  ) {
+    asClient(`§8.5 in a tunnel, ${name}, ${kind} is a stream error`, (peer) => {
+      peer.ask(ask, false);
+      peer.receive(f.headers(1, OK, f.END_HEADERS));
+      peer.receive(f.data(1, 5));
+      peer.receive(f.concat(f.windowUpdate(1, 5), f.frame(f.PRIORITY, 0, 1, [0, 0, 0, 0, 1])));
+      peer.receive(bytes);
+      peer.expect([`response 1 ${status}`, "data 1 5", "window 1", "stream error 1 PROTOCOL_ERROR"], [
+        "RST_STREAM 1 PROTOCOL_ERROR",
+      ]);
+    }, settings);
+  }
+}
+
+const UPGRADE = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n";
+tunnels("CONNECT", "CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n", 200);
+tunnels(
+  "a WebSocket",
+  `GET / HTTP/1.1\r\nHost: a\r\n${UPGRADE}Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n`,
+  101,
+  f.settings([8, 1]),
+);
+
+asClient("§8.5 CONNECT that is refused has an answer like others, with trailers", (peer) => {
+  peer.ask("CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n", false);
+  peer.receive(f.headers(1, [[":status", "407"], ["content-length", "3"]], f.END_HEADERS));
+  peer.receive(f.concat(f.data(1, 3), f.headers(1, [["a", "b"]])));
+  peer.expect(["response 1 407", "data 1 3", "trailers 1 end"]);
 });
 
 asClient("§10.5.1 a head that is too large is told, the stream is ours to reset", (peer) => {

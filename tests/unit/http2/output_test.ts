@@ -9,11 +9,16 @@ import { createRandom } from "../../support/random.ts";
 const CAPACITY = 64;
 const STRIDE = 128;
 const SOURCE = 64 * STRIDE;
+const PREFACE_BYTES = 5;
 
 /** Memory whose bytes from SOURCE on count up, an output over it, and a socket that takes what `takes` says. */
 function makeOutput(count = 32) {
   const memory = new Uint8Array(SOURCE + 4096).map((_, at) => (at - SOURCE) & 255);
-  const core = { codec: { copy: (to: number, from: number, n: number) => memory.copyWithin(to, from, from + n) } };
+  const codec = {
+    copy: (to: number, from: number, n: number) => memory.copyWithin(to, from, from + n),
+    h2Preface: (h2: number, to: number) => memory.fill(h2, to, to + PREFACE_BYTES) && PREFACE_BYTES,
+  };
+  const core = { codec };
   const region = { at: STRIDE, stride: STRIDE, count, bytesOffset: 16, capacity: CAPACITY };
   const loop = { callAgain: () => {}, system: { discard: () => {} } };
   const buffers = new Buffers(region, loop as unknown as ConstructorParameters<typeof Buffers>[1], 4);
@@ -83,4 +88,35 @@ Deno.test("Http2Output begins nothing when the pool has nothing left", () => {
   assertEquals([output.bodyRoom(), output.reserve(9)], [0, 0]);
   for (const buffer of taken) buffers.give(buffer);
   assertEquals([output.mayPutHead, output.bodyRoom()], [true, CAPACITY]);
+});
+
+Deno.test("Http2Output begins with the preface, also when there was no buffer for it at first", () => {
+  for (const isShort of [false, true]) {
+    const { output, buffers, sent, flush } = makeOutput();
+    const taken: number[] = [];
+    while (isShort && buffers.free > 0) taken.push(buffers.takeForOutput());
+    assertEquals(output.begin(7), !isShort);
+    if (isShort) {
+      assertEquals([output.put(SOURCE, 1), output.bodyRoom(), output.reserve(1), flush(), output.owes], [
+        false,
+        0,
+        0,
+        DRAINED,
+        true,
+      ]);
+    }
+    for (const buffer of taken) buffers.give(buffer);
+    assertEquals(output.put(SOURCE, 3), true);
+    flush();
+    assertEquals([sent, output.owes, buffers.used], [[7, 7, 7, 7, 7, 0, 1, 2], false, 0]);
+  }
+});
+
+Deno.test("Http2Output pays a preface that it owes when there is a buffer, if nothing else is put", () => {
+  const { output, buffers, sent, flush } = makeOutput();
+  const taken = Array.from({ length: buffers.free }, () => buffers.takeForOutput());
+  output.begin(7);
+  flush();
+  buffers.give(taken[0]!);
+  assertEquals([flush(), sent.length, output.owes], [DRAINED, PREFACE_BYTES, false]);
 });

@@ -68,6 +68,7 @@ malformed("§8.3.1 an empty :method", replaced(":method", ""));
 malformed("§8.3.1 a :method that is no token", replaced(":method", "G T"));
 malformed("§8.3.1 Host beside another :authority", [...REQUEST, ["host", "example.org"]]);
 malformed("§8.3.1 Host beside another port", [...REQUEST, ["host", "example.com:444"]]);
+malformed("§8.3.1 Host with a port that only adds up to the default", [...REQUEST, ["host", "example.com:43="]]);
 malformed("§8.3 two Hosts", [...without(":authority"), ["host", "example.com"], ["host", "example.com"]]);
 malformed("§8.5 CONNECT with :path", [[":method", "CONNECT"], [":path", "/"], [":authority", "a:1"]]);
 malformed("§8.5 CONNECT with :scheme", [[":method", "CONNECT"], [":scheme", "https"], [":authority", "a:1"]]);
@@ -119,6 +120,19 @@ asServer("§8.3.1 Host alone names the host; beside :authority the default port 
   ]);
 });
 
+for (const flags of [f.END_HEADERS, f.END_HEADERS | f.END_STREAM]) {
+  asServer(
+    `§8.5 a CONNECT stream has nothing but DATA behind its head: HEADERS${flags & 1 ? " that end it" : ""}`,
+    (peer) => {
+      peer.receive(f.headers(1, [[":method", "CONNECT"], [":authority", "a:443"]], f.END_HEADERS));
+      peer.answer(1, "HTTP/1.1 200 OK\r\n\r\n", false, abi.W_TUNNEL);
+      peer.receive(f.concat(f.data(1, 5), f.windowUpdate(1, 5), f.frame(f.PRIORITY, 0, 1, [0, 0, 0, 0, 1])));
+      peer.receive(f.headers(1, [["a", "b"]], flags));
+      peer.expect(["request 1 CONNECT a:443 a:443", "data 1 5", "window 1", ...MALFORMED], RESET);
+    },
+  );
+}
+
 // ---- §8.1 ----
 
 asServer("§8.1 trailers end a request", (peer) => {
@@ -167,54 +181,6 @@ asServer("§8.1.1 DATA that makes content-length, padding not counted", (peer) =
 
 // ---- §5.2, §6.9 ----
 
-asServer("§6.9 the client's window bounds what is sent, on the stream and on the connection", (peer) => {
-  peer.receive(f.headers(1, REQUEST));
-  peer.answer(1, "HTTP/1.1 200 OK\r\n\r\n");
-  assertEquals([peer.sendable(1), peer.putData(1, 16385), peer.putData(1, 16384)], [16384, 0, 9]);
-  for (let i = 0; i < 2; i++) peer.putData(1, 16384);
-  assertEquals([peer.sendable(1), peer.putData(1, 16383), peer.sendable(1)], [16383, 9, 0]);
-  peer.receive(f.windowUpdate(1, 100));
-  assertEquals(peer.sendable(1), 0);
-  peer.receive(f.windowUpdate(0, 50));
-  assertEquals(peer.sendable(1), 50);
-  assertEquals([peer.putData(1, 50, true), peer.putData(1, 0, true)], [9, 0]);
-  peer.expect(["request 1 GET example.com / end", "window 1", "window 0"]);
-});
-
-asServer("§6.9.2 SETTINGS change the windows of streams, also below zero", (peer) => {
-  peer.receive(f.settings([4, 30000], [5, 32768]));
-  peer.receive(f.headers(1, REQUEST));
-  peer.answer(1, "HTTP/1.1 200 OK\r\n\r\n");
-  assertEquals([peer.sendable(1), peer.putData(1, 30000)], [30000, 9]);
-  peer.receive(f.settings([4, 10000]));
-  peer.receive(f.windowUpdate(1, 20000));
-  assertEquals(peer.sendable(1), 0);
-  peer.receive(f.windowUpdate(1, 1));
-  assertEquals(peer.sendable(1), 1);
-  peer.expect(["settings", "request 1 GET example.com / end", "settings", "window 1", "window 1"], [
-    "SETTINGS ack",
-    "SETTINGS ack",
-  ]);
-});
-
-asServer("§6.9.2 a window that SETTINGS make too large is FLOW_CONTROL_ERROR", (peer) => {
-  peer.receive(f.headers(1, REQUEST));
-  peer.receive(f.windowUpdate(1, 1));
-  peer.receive(f.settings([4, 0x7fffffff]));
-  peer.expect(["request 1 GET example.com / end", "window 1", "connection error FLOW_CONTROL_ERROR"], [
-    "GOAWAY 1 FLOW_CONTROL_ERROR",
-  ]);
-});
-
-asServer("§6.9.1 more than the stream's window is a stream error", (peer) => {
-  peer.receive(f.headers(1, POST, f.END_HEADERS));
-  for (let i = 0; i < 4; i++) peer.receive(f.data(1, 16384 - (i === 3 ? 1 : 0)));
-  peer.receive(f.data(1, 1));
-  peer.expect(["request 1 POST example.com /", "data 1 65535", "stream error 1 FLOW_CONTROL_ERROR"], [
-    "RST_STREAM 1 FLOW_CONTROL_ERROR",
-  ]);
-});
-
 Deno.test("h2 server: §6.9.1 more than the connection's window is a connection error", () => {
   const peer = new H2Driver();
   peer.setProfile(abi.P_CONNECTION_WINDOW, 65535);
@@ -247,6 +213,20 @@ asServer("§6.9.1 padding is announced again at once, since nobody uses it up", 
   peer.expect(["request 1 POST example.com /", "data 1 130"], ["WINDOW_UPDATE 1 +32768"]);
 });
 
+Deno.test("h2 server: §6.9.1 padding is announced again for the connection, too", () => {
+  const peer = new H2Driver();
+  peer.setProfile(abi.P_CONNECTION_WINDOW, 65535);
+  peer.begin(abi.H2_ROLE_SERVER);
+  peer.preface();
+  peer.receive(f.concat(f.MAGIC, f.settings(), f.headers(1, POST, f.END_HEADERS)));
+  for (let i = 0; i < 130; i++) peer.receive(f.frame(f.DATA, f.PADDED, 1, [255, 7, ...new Uint8Array(255)]));
+  peer.expect(["settings", "request 1 POST example.com /", "data 1 130"], [
+    "SETTINGS ack",
+    "WINDOW_UPDATE 1 +32768",
+    "WINDOW_UPDATE 0 +32768",
+  ]);
+});
+
 asServer("§6.9 DATA of streams that are gone counts for the connection, which stays usable", (peer) => {
   for (let id = 1; id < 200; id += 2) {
     peer.receive(f.headers(id, POST, f.END_HEADERS));
@@ -260,6 +240,17 @@ asServer("§6.9 DATA of streams that are gone counts for the connection, which s
   assertEquals(peer.failed, false);
   const sum = updates.reduce((total, bytes) => total + bytes, 0);
   assert(sum > 200 * 16384 - 524288 && sum <= 200 * 16384, `${sum} bytes were announced`);
+});
+
+asServer("§6.9 DATA of a message that is malformed, or behind its end, counts for the connection", (peer) => {
+  for (let id = 1; id < 81; id += 4) {
+    peer.receive(f.headers(id, [...POST, ["content-length", "1"]], f.END_HEADERS));
+    peer.receive(f.data(id, 16384));
+    peer.receive(f.headers(id + 2, REQUEST));
+    peer.receive(f.data(id + 2, 16384));
+  }
+  assertEquals(peer.replies.filter((reply) => /PROTOCOL_ERROR|STREAM_CLOSED/.test(reply)).length, 40);
+  assertEquals(peer.replies.filter((reply) => reply.startsWith("WINDOW")), ["WINDOW_UPDATE 0 +524288"]);
 });
 
 // ---- what goes on in HTTP/1 ----
@@ -289,6 +280,14 @@ asServer("a request goes on in HTTP/1, cookies joined, what concerns the connect
     written(peer, 1),
     `GET / HTTP/1.1\r\nHost: example.com\r\ncookie: a=1; b=2; c=3; d=4\r\naccept: */*\r\n${ADDED}`,
   );
+});
+
+asServer("§8.3.1 Host goes on as :authority says it, whatever the client's own", (peer) => {
+  for (const own of [["host", "EXAMPLE.com:443"], ["host", "example.com"]] as f.Field[]) {
+    const id = peer.core.codec.h2LastStream(peer.h2) + 1 | 1;
+    peer.receive(f.headers(id, [...REQUEST, own]));
+    assertEquals(written(peer, id), `GET / HTTP/1.1\r\nHost: example.com\r\n${ADDED}`);
+  }
 });
 
 asServer("a body of unknown length goes on in chunks, one of known length as it is, none of POST as none", (peer) => {
@@ -323,6 +322,24 @@ Deno.test("h2 server: RFC 8441 WebSocket goes on as a GET that asks for an upgra
   );
   peer.receive(f.headers(3, connect("other"), f.END_HEADERS));
   peer.expect(["settings", "request 1 GET example.com /", `refusal 3 ${abi.METHOD_UNKNOWN}`], ["SETTINGS ack"]);
+  // §4: with all of :scheme, :path and :authority, once, and by CONNECT alone
+  const wrong = [
+    ...[":scheme", ":path", ":authority"].map((name) => connect("websocket").filter((field) => field[0] !== name)),
+    [...connect("websocket"), [":protocol", "websocket"]] as f.Field[],
+    connect("websocket").map((field) => field[0] === ":method" ? [":method", "GET"] as const : field),
+    [[":method", "CONNECT"], [":protocol", "websocket"], [":scheme", "https"], [":path", ""], [
+      ":authority",
+      "a",
+    ]] as f.Field[],
+  ];
+  wrong.forEach((fields, i) => peer.receive(f.headers(5 + 2 * i, fields, f.END_HEADERS)));
+  peer.expect(
+    wrong.map((_, i) => `stream error ${5 + 2 * i} PROTOCOL_ERROR`),
+    wrong.map((_, i) => `RST_STREAM ${5 + 2 * i} PROTOCOL_ERROR`),
+  );
+  // RFC 9113 §8.5
+  peer.receive(f.headers(1, [["a", "b"]]));
+  peer.expect(MALFORMED, RESET);
 });
 
 // ---- answers ----
@@ -387,34 +404,4 @@ asServer("trailers of HTTP/1 go out as HEADERS that end the stream", (peer) => {
   const sent = u8.slice(to, to + length);
   assertEquals(f.frames(sent)[0]!.flags, f.END_HEADERS | f.END_STREAM);
   assertEquals(peer.fields(sent), [["grpc-status", "0"], ["x-b", "c"]]);
-});
-
-// ---- priorities ----
-
-asServer("RFC 9218 §4, §7 urgency comes by field and by frame, the frame wins, also when it is early", (peer) => {
-  const update = (id: number, text: string) =>
-    f.frame(f.PRIORITY_UPDATE, 0, 0, [...f.u32(id), ...new TextEncoder().encode(text)]);
-  const priority = () => peer.core.result[abi.R_PRIORITY];
-  const cases: [string, number][] = [
-    ["u=0", 0],
-    ["u=7, i", 15],
-    ["i", 11],
-    ["i=?0", 3],
-    ["u=8", 3],
-    ["u=5;a=1 , i=?1", 13],
-    ['"u=1', 3],
-    ["", 3],
-  ];
-  cases.forEach(([value, expected], i) => {
-    peer.receive(f.headers(1 + 2 * i, [...REQUEST, ["priority", value]]));
-    assertEquals(priority(), expected, value);
-  });
-  peer.events = [];
-  peer.receive(update(1, "u=6"));
-  peer.receive(update(101, "u=1, i"));
-  peer.receive(f.headers(101, [...REQUEST, ["priority", "u=5"]]));
-  assertEquals(priority(), 9);
-  peer.expect(["priority 1 6", "request 101 GET example.com / end"]);
-  peer.receive(update(0, "u=1"));
-  peer.expect(["connection error PROTOCOL_ERROR"], ["GOAWAY 101 PROTOCOL_ERROR"]);
 });

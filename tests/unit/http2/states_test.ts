@@ -42,6 +42,7 @@ const FRAMES: Record<string, [server: Uint8Array, client: Uint8Array]> = {
   "SETTINGS": both(f.frame(f.SETTINGS, 0, 1)),
   "PING": both(f.frame(f.PING, 0, 1, new Uint8Array(8))),
   "GOAWAY": both(f.frame(f.GOAWAY, 0, 1, new Uint8Array(8))),
+  "PRIORITY_UPDATE": both(f.frame(f.PRIORITY_UPDATE, 0, 1, [0, 0, 0, 1])),
   "unknown": both(f.frame(0x55, 1, 1, [1, 2, 3])),
 };
 
@@ -67,6 +68,7 @@ const SERVER: Record<string, string[]> = {
   "SETTINGS": /*       */ ["P", "P", "P", "P", "P", "P", "P"],
   "PING": /*           */ ["P", "P", "P", "P", "P", "P", "P"],
   "GOAWAY": /*         */ ["P", "P", "P", "P", "P", "P", "P"],
+  "PRIORITY_UPDATE": /**/ ["P", "P", "P", "P", "P", "P", "P"],
   "unknown": /*        */ ["-", "-", "-", "-", "-", "-", "-"],
 };
 
@@ -175,6 +177,30 @@ for (const [role, table] of [[abi.H2_ROLE_SERVER, SERVER], [abi.H2_ROLE_CLIENT, 
       }
     });
   }
+}
+
+// Streams that were never looked at: what comes of them was under way, as if they had been reset by us.
+const UNHEARD: [name: string, last: number, reach: () => void][] = [
+  ["refused", 1, () => {
+    driver.refuses = true;
+    driver.receive(f.headers(1, POST, f.END_HEADERS));
+    driver.refuses = false;
+  }],
+  ["beyond our GOAWAY", 0, () => driver.core.codec.h2Goaway(driver.h2, 0, 0)],
+];
+
+for (const [name, last, reach] of UNHEARD) {
+  Deno.test(`h2 states: server, ${name}: every frame`, () => {
+    for (const [frame, [bytes]] of Object.entries(FRAMES)) {
+      begin(abi.H2_ROLE_SERVER);
+      reach();
+      driver.flush();
+      driver.events = [];
+      driver.replies = [];
+      driver.receive(bytes);
+      driver.expect(...expected(SERVER[frame]![STATES.indexOf("reset by us")]!, last));
+    }
+  });
 }
 
 /** What we may send in each state: HEADERS, DATA, RST_STREAM that the peer hears of. */
