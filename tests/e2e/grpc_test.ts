@@ -8,6 +8,7 @@ import { createServer as createTls } from "node:tls";
 import { assert, assertEquals } from "../support/assert.ts";
 import { bodyBytes, checkBody } from "../support/bodies.ts";
 import { CertificateFolder } from "../support/certificates.ts";
+import { type Bytes, method, outcome, read, text } from "../support/grpc.ts";
 import { eventually, type Proxy, startProxy } from "../support/proxy.ts";
 import { requireTools } from "../support/require_tool.ts";
 
@@ -15,25 +16,7 @@ const ignore = requireTools("openssl");
 const MIB = 1024 * 1024;
 const MESSAGE_MAX = 8 * MIB;
 
-// ---- the service: messages are bytes as they are ----
-
-type Bytes = Uint8Array;
-const asBuffer = (bytes: Bytes) => Buffer.from(bytes);
-const asBytes = (buffer: Buffer): Bytes => buffer;
-const text = (of: string) => new TextEncoder().encode(of);
-const read = (bytes: Bytes) => new TextDecoder().decode(bytes);
-
-function method(name: string, requestStream: boolean, responseStream: boolean): grpc.MethodDefinition<Bytes, Bytes> {
-  return {
-    path: `/test.Service/${name}`,
-    requestStream,
-    responseStream,
-    requestSerialize: asBuffer,
-    requestDeserialize: asBytes,
-    responseSerialize: asBuffer,
-    responseDeserialize: asBytes,
-  };
-}
+// ---- the service ----
 
 const SERVICE = {
   echo: method("echo", false, false),
@@ -128,7 +111,7 @@ async function serve(tls: boolean): Promise<Stage> {
   const folder = new CertificateFolder();
   const issuer = folder.make("ca", { authority: true });
   const { cert, key } = folder.make("leaf", { names: ["localhost", "a.test"], issuer });
-  const read = (path: string) => Buffer.from(Deno.readFileSync(path));
+  const bytesOf = (path: string) => Buffer.from(Deno.readFileSync(path));
   const told: Told = { cancelled: [], deadlines: [] };
   const options = { "grpc.max_receive_message_length": MESSAGE_MAX };
   const server = new grpc.Server(options);
@@ -139,7 +122,7 @@ async function serve(tls: boolean): Promise<Stage> {
     else bound.resolve(port);
   });
   // the library's own server offers no ALPN when it runs on Deno
-  const front = tls ? await secure(await bound.promise, { cert: read(cert), key: read(key) }) : null;
+  const front = tls ? await secure(await bound.promise, { cert: bytesOf(cert), key: bytesOf(key) }) : null;
   const port = front?.port ?? await bound.promise;
   const protocol = tls ? `protocol: h2, tls: { ca: ${issuer.cert} }` : "protocol: h2c";
   const proxy = await startProxy(`
@@ -154,7 +137,7 @@ certificates: [{ name: leaf, cert: ${cert}, key: ${key} }]
   const channel = { ...options, "grpc.ssl_target_name_override": "a.test", "grpc.default_authority": "a.test" };
   const client = new Client(
     `127.0.0.1:${proxy.port(tls ? "sec" : "web")}`,
-    tls ? grpc.credentials.createSsl(read(issuer.cert)) : grpc.credentials.createInsecure(),
+    tls ? grpc.credentials.createSsl(bytesOf(issuer.cert)) : grpc.credentials.createInsecure(),
     channel,
   );
   return {
@@ -169,38 +152,6 @@ certificates: [{ name: leaf, cert: ${cert}, key: ${key} }]
       await folder[Symbol.asyncDispose]();
     },
   };
-}
-
-// ---- calls ----
-
-interface Outcome {
-  messages: Bytes[];
-  initial: grpc.Metadata | undefined;
-  status: grpc.StatusObject;
-}
-
-/** Runs a call to its status. `sends`: messages of a stream; `onMessage` is called with each that comes. */
-function outcome(
-  begin: (answered: (error: unknown, message?: Bytes) => void) => grpc.ClientDuplexStream<Bytes, Bytes>,
-  sends?: Bytes[],
-  onMessage?: (message: Bytes, call: grpc.ClientDuplexStream<Bytes, Bytes>) => void,
-): Promise<Outcome> {
-  const { promise, resolve } = Promise.withResolvers<Outcome>();
-  const messages: Bytes[] = [];
-  let initial: grpc.Metadata | undefined;
-  const call = begin((_error, message) => message && messages.push(message));
-  call.on("metadata", (metadata) => initial = metadata);
-  call.on("data", (message: Bytes) => {
-    messages.push(message);
-    onMessage?.(message, call);
-  });
-  call.on("error", () => {});
-  call.on("status", (status) => setTimeout(() => resolve({ messages, initial, status })));
-  if (sends) {
-    for (const message of sends) call.write(message);
-    if (!onMessage) call.end();
-  }
-  return promise;
 }
 
 async function atRest({ proxy }: Stage): Promise<void> {

@@ -32,6 +32,8 @@ export class Http2Client implements Disposable {
   readonly answers = new Map<number, Http2Answer>();
   /** Bodies are acknowledged with WINDOW_UPDATE as they come, like a client that reads. */
   reads = true;
+  /** Is told of each DATA frame, which is not kept then. */
+  onData: ((stream: number, bytes: number) => void) | null = null;
   /** What the peer takes of a stream at first, what it has announced since, and what was sent to it in all. */
   #initial = 65_535;
   #credits = new Map<number, number>();
@@ -111,8 +113,8 @@ export class Http2Client implements Disposable {
   }
 
   #see(one: Frame): void {
-    this.frames.push(one);
     const { type, flags, stream, payload } = one;
+    if (type !== f.DATA || this.onData === null) this.frames.push(one);
     if (type === f.HEADERS || type === f.CONTINUATION) return this.#seeBlock(one);
     const view = new DataView(payload.buffer, payload.byteOffset, payload.length);
     if (type === f.WINDOW_UPDATE) this.#credits.set(stream, (this.#credits.get(stream) ?? 0) + view.getUint32(0));
@@ -125,7 +127,8 @@ export class Http2Client implements Disposable {
     if (type === f.PING && !(flags & f.ACK)) this.send(frame(f.PING, f.ACK, 0, payload));
     if (type !== f.DATA) return;
     const answer = this.#of(stream);
-    answer.body = concat(answer.body, payload);
+    if (this.onData !== null) this.onData(stream, payload.length);
+    else answer.body = concat(answer.body, payload);
     if (flags & f.END_STREAM) answer.ended = true;
     if (!this.reads || payload.length === 0) return;
     const updates = [f.windowUpdate(0, payload.length)];

@@ -51,6 +51,7 @@ export function makeState(changes: Partial<State> = {}): State {
       request_header: 10_000,
       request_body: 60_000,
       idle: 75_000,
+      connection_age: 0,
       write: 60_000,
       connect: 3_000,
       response: 60_000,
@@ -71,7 +72,7 @@ export function makeCluster(...addresses: string[]): State["clusters"][string] {
     protocol: "http/1.1",
     balance: "round_robin",
     pool: { connections: 0, idle: 16, idle_timeout: 60_000 },
-    timeouts: { connect: 3_000, response: 60_000 },
+    timeouts: { connect: null, response: null },
     tls: null,
     http2: { max_concurrent_streams: 100, ping_interval: 10_000 },
   };

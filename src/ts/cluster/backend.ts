@@ -13,6 +13,9 @@ const AVOID_MAX_MS = 30_000;
 const TOLD_AGAIN_MS = 60_000;
 const TOLD_OTHER_MS = 1_000;
 
+/** What a backend takes at once that has not been spoken to. */
+const STREAMS_UNKNOWN = 2 ** 30 - 1;
+
 /** What a backend tells of itself. */
 export interface BackendWatcher {
   /** Taken out of service, it has finished its last request. */
@@ -39,6 +42,8 @@ export class Backend {
   fault = "";
   /** How it is spoken to; null plainly. */
   tls: TlsTarget | null = null;
+  /** Requests that it takes at once on a connection of HTTP/2, as it has said last: what is to be expected of the next one. */
+  streamsMax = STREAMS_UNKNOWN;
   #toldFault = "";
   #toldMs = -Infinity;
   /** Its address as text, for the access log. */
@@ -84,6 +89,18 @@ export class Backend {
   takeClient(): Http2Client | null {
     let client = this.#clients;
     while (client !== null && !client.hasRoom) client = client.clientNext;
+    return client;
+  }
+
+  /** It takes no request at present, and has a connection by which it will say when it does. */
+  get isShut(): boolean {
+    return this.streamsMax === 0 && this.#clients !== null;
+  }
+
+  /** While it is shut: a connection on which another request may wait, or null. */
+  takeWaitingRoom(): Http2Client | null {
+    let client = this.#clients;
+    while (client !== null && !client.mayWait) client = client.clientNext;
     return client;
   }
 
@@ -145,7 +162,7 @@ export class Backend {
       upstream.close();
       return;
     }
-    if (this.idle >= this.idleMax) this.dropIdle(this.#last!);
+    if (this.idle >= this.idleMax) this.#closeOldest();
     upstream.owner = null;
     if (!upstream.reused) upstream.rememberSession();
     upstream.reused = true;
@@ -158,9 +175,16 @@ export class Backend {
     upstream.armTimer(this.idleTimeoutMs);
   }
 
-  dropIdle(upstream: Http1Upstream): void {
+  #closeOldest(): void {
+    const upstream = this.#last!;
     this.#unlink(upstream);
     upstream.close();
+  }
+
+  /** An idle one that has ended, or is not wanted any more: so may be many at once. */
+  dropIdle(upstream: Http1Upstream): void {
+    this.#unlink(upstream);
+    upstream.cut();
   }
 
   /** What is open now carries no further request. */

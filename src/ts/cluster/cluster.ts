@@ -5,11 +5,14 @@
 import type { Endpoint } from "../net/endpoint.ts";
 import { errnoText, SHORTAGES } from "../net/connection.ts";
 import type { TlsClient } from "../net/tls_client.ts";
+import { Counters } from "../observe/counters.ts";
 import { Backend } from "./backend.ts";
 import { Http1Upstream } from "./http1_upstream.ts";
 import { Http2Client } from "./http2_client.ts";
 import { Http2Upstream } from "./http2_upstream.ts";
 import type { Upstream, UpstreamContext } from "./upstream.ts";
+
+const WAITED = Counters.index("upstreams.h2.waited");
 
 /** Why there is no connection. */
 export const NO_BACKEND = -1;
@@ -22,8 +25,9 @@ export interface ClusterOptions {
   balance: Balance;
   /** Open connections to all backends together; 0: no cap. */
   connectionsMax: number;
-  connectTimeoutMs: number;
-  responseTimeoutMs: number;
+  /** null: that of all clusters. */
+  connectTimeoutMs: number | null;
+  responseTimeoutMs: number | null;
   /** null: backends are spoken to plainly. */
   tls: TlsClient | null;
   /** null: HTTP/1.1 is spoken. */
@@ -109,11 +113,11 @@ export class Cluster {
   }
 
   get connectTimeoutMs(): number {
-    return this.options.connectTimeoutMs;
+    return this.options.connectTimeoutMs ?? this.context.timeouts.connectMs;
   }
 
   get responseTimeoutMs(): number {
-    return this.options.responseTimeoutMs;
+    return this.options.responseTimeoutMs ?? this.context.timeouts.responseMs;
   }
 
   /** Backends take requests as streams of shared connections. */
@@ -167,6 +171,12 @@ export class Cluster {
     const { context } = this;
     if (this.#isWorkerFull) return -SHORTAGES[0]!;
     let client = backend.takeClient();
+    if (client === null && backend.isShut) {
+      // another connection would be told the same
+      client = backend.takeWaitingRoom();
+      if (client === null) return -SHORTAGES[0]!;
+      context.counters.add(WAITED, 1);
+    }
     if (client === null) {
       if (this.#isFull()) return -SHORTAGES[0]!;
       client = context.idleHttp2Clients.pop() ?? new Http2Client(context);
@@ -291,7 +301,8 @@ function isBetter(a: Backend, b: Backend, byLoad: boolean): boolean {
 }
 
 function isPassedOver(backend: Backend, avoid: Backend | null, nowMs: number): boolean {
-  return backend === avoid || backend.weight === 0 || backend.avoidedUntilMs > nowMs;
+  if (backend === avoid || backend.weight === 0 || backend.avoidedUntilMs > nowMs) return true;
+  return backend.isShut && nowMs !== Infinity;
 }
 
 /** Whether it is this worker or host that has no descriptor, port or memory left: no fault of the backend. */

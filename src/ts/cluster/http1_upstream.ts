@@ -18,6 +18,7 @@ const TLS_RESUMED = Counters.index("upstreams.tls.resumed");
 export class Http1Upstream extends Connection {
   /** It carries one exchange at a time. */
   readonly isShared = false as const;
+  readonly isCrowded = false as const;
   backend!: Backend;
   owner: UpstreamOwner | null = null;
   connecting = false;
@@ -31,6 +32,8 @@ export class Http1Upstream extends Connection {
   hasAnswered = false;
   /** TLS has failed. */
   tlsFailed = false;
+  /** It is to be closed, and waits for a turn in which it may be. */
+  #isCut = false;
   // neighbours in the pool of its backend
   poolNext: Http1Upstream | null = null;
   poolPrevious: Http1Upstream | null = null;
@@ -62,7 +65,11 @@ export class Http1Upstream extends Connection {
     this.open(fd, slot, this.context.recordAt(slot), result === 0);
     this.backend = backend;
     this.connecting = result !== 0;
-    this.reused = this.handshaking = this.tlsFailed = false;
+    this.reused =
+      this.handshaking =
+      this.tlsFailed =
+      this.#isCut =
+        false;
     this.target = backend.tls;
     this.context.upstreamsActive++;
     backend.connections++;
@@ -91,6 +98,7 @@ export class Http1Upstream extends Connection {
 
   onEvents(events: number): void {
     this.noteEvents(events);
+    if (this.#isCut) return this.#closeInTurn();
     if (this.owner === null) {
       if (events !== 0 && !this.isQuiet(this.context.addressAt)) this.backend.dropIdle(this);
       return;
@@ -208,6 +216,10 @@ export class Http1Upstream extends Connection {
     else this.owner.onUpstreamTimeout();
   }
 
+  protected override get readsAnswers(): boolean {
+    return true;
+  }
+
   acquireBuffer(): boolean {
     let buffer = this.buffers.takeReserved();
     if (buffer === 0) {
@@ -230,6 +242,23 @@ export class Http1Upstream extends Connection {
     if (!isReusable || !this.isQuiet(at)) return this.close();
     this.releaseBuffer();
     this.backend.putIdle(this);
+  }
+
+  /** One of many, perhaps, that nobody needs any more: it is closed in this turn of the loop, or in one of the next. */
+  cut(): void {
+    if (this.context.cuts.mayCut) return this.close();
+    this.owner = null;
+    this.#isCut = true;
+    this.context.cuts.began();
+    this.releaseBuffer();
+    this.disarmTimer();
+    this.loop.callAgain(this.slot);
+  }
+
+  #closeInTurn(): void {
+    if (!this.context.cuts.mayCut) return this.loop.callAgain(this.slot);
+    this.context.cuts.ended();
+    this.close();
   }
 
   /** Closes the connection; the object may be used again. */

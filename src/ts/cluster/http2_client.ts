@@ -3,7 +3,8 @@
 // it is there; those for which the backend turns out to have no place are sent elsewhere.
 
 import * as abi from "../../../assembly/abi.ts";
-import { Http2Connection, OPEN } from "../http2/connection.ts";
+import { Http2Connection, LINGER, OPEN } from "../http2/connection.ts";
+import { BLOCK_WAITS } from "../http2/reader.ts";
 import { errnoText, NOT_IN_TIME, SHORTAGES } from "../net/connection.ts";
 import { WITHOUT_HTTP2 } from "../net/tls_backend_faults.ts";
 import type { TlsTarget } from "../net/tls_client.ts";
@@ -72,15 +73,16 @@ export class Http2Client extends Http2Connection implements UpstreamOwner {
     }
     this.h2 = record;
     this.backend = backend;
+    context.http2.upstreamsActive++;
     this.#streamsMax = http2!.streamsMax;
     this.#pingIntervalMs = http2!.pingIntervalMs;
-    this.hasServed = this.#isRetired = false;
+    this.hasServed = this.#isRetired = this.isGreeted = false;
     this.waiting = 0;
     this.#dial = dial;
     this.#target = dial.target;
     dial.owner = this;
     backend.addClient(this);
-    if (dial.connecting) dial.armTimer(connectTimeoutMs);
+    if (dial.connecting) dial.armTimer(connectTimeoutMs ?? context.timeouts.connectMs);
     else this.#begin(dial);
     return 0;
   }
@@ -140,6 +142,7 @@ export class Http2Client extends Http2Connection implements UpstreamOwner {
       if (this.streams === stream) stream.close();
     }
     this.context.http2.giveRecord(this.h2);
+    this.context.http2.upstreamsActive--;
     this.context.idleHttp2Clients.push(this);
   }
 
@@ -147,14 +150,27 @@ export class Http2Client extends Http2Connection implements UpstreamOwner {
 
   /** Whether another request may be given to it. */
   get hasRoom(): boolean {
-    if (this.streamCount >= this.#streamsMax) return false;
-    if (this.#dial !== null) return true;
-    return this.state === OPEN && this.http2.core.codec.h2Openable(this.h2) > this.waiting;
+    if (!this.mayWait) return false;
+    // what has not been said yet is taken to be what was said last
+    if (!this.isGreeted && this.backend.streamsMax > 0 && this.streamCount >= this.backend.streamsMax) return false;
+    return this.#dial !== null || this.http2.core.codec.h2Openable(this.h2) > this.waiting;
+  }
+
+  /** Whether another request may wait for it: until it is there, or until the backend takes requests at all. */
+  get mayWait(): boolean {
+    return this.streamCount < this.#streamsMax && (this.#dial !== null || this.state === OPEN);
+  }
+
+  /** The backend takes as many requests as it has said, and not one more. */
+  get isFull(): boolean {
+    return this.isGreeted && this.http2.core.codec.h2Openable(this.h2) === 0;
   }
 
   /** Whether a stream may begin now; if not, it is called again when it may. */
   mayBegin(stream: Http2Upstream): boolean {
     if (this.state !== OPEN || this.#dial !== null) return false;
+    // one that took none when it was asked last has to say first that it does
+    if (!this.isGreeted && this.backend.streamsMax === 0) return false;
     return this.http2.core.codec.h2Openable(this.h2) > 0 && this.mayPutHead(stream);
   }
 
@@ -172,34 +188,28 @@ export class Http2Client extends Http2Connection implements UpstreamOwner {
 
   // ---- what the backend tells ----
 
+  protected override get readsAnswers(): boolean {
+    return true;
+  }
+
+  /** If even those for answers are used up, requests give up the copies that they kept for being sent again. */
   takeBuffer(): number {
-    return this.buffers.takeReserved();
+    let buffer = this.buffers.takeReserved();
+    for (let stream = this.streams; buffer === 0 && stream !== null; stream = stream.next) {
+      (stream as Http2Upstream).owner?.yieldBuffer();
+      buffer = this.buffers.takeReserved();
+    }
+    return buffer;
   }
 
   protected onHeaders(): boolean {
-    const { core } = this.context;
-    const { codec, result } = core;
+    const { result } = this.context.core;
     const stream = this.streamIn(result[abi.R_SLOT]!) as Http2Upstream;
     const ends = result[abi.R_END_STREAM] === 1;
-    const buffer = this.takeBuffer();
-    if (buffer === 0) {
-      this.waitForBuffer();
-      return false;
-    }
-    const { bytesOffset, capacity } = this.buffers;
-    const code = codec.h2Headers(this.h2, stream.record, buffer, buffer + bytesOffset, capacity);
-    this.consume(result[abi.R_CONSUMED]!);
-    if (code !== abi.H2_STREAM_FAILED && code !== abi.H2_CONNECTION_FAILED) {
-      stream.keepHead(buffer, code, ends);
-      return true;
-    }
-    this.buffers.give(buffer);
-    if (code === abi.H2_CONNECTION_FAILED) {
-      this.fail(result[abi.R_ABUSE]!);
-      return false;
-    }
-    this.context.counters.add(COUNTS.malformed, 1);
-    stream.onMalformed();
+    const code = this.decodeBlock(stream.record);
+    if (code === BLOCK_WAITS || code === abi.H2_CONNECTION_FAILED) return false;
+    if (code === abi.H2_STREAM_FAILED) stream.onMalformed();
+    else stream.keepHead(this.blockBuffer, code, ends);
     return true;
   }
 
@@ -218,13 +228,14 @@ export class Http2Client extends Http2Connection implements UpstreamOwner {
   protected override onSettings(): void {
     super.onSettings();
     this.backend.connectSucceeded();
-    this.#sendAway();
+    this.backend.streamsMax = this.http2.core.codec.h2PeerStreamsMax(this.h2);
+    // it takes fewer requests at once than have been given to the connection: the rest has to go elsewhere
+    this.#sendAway(this.waiting - this.http2.core.codec.h2Openable(this.h2));
     this.#callWaiting();
   }
 
-  /** The backend takes fewer requests at once than have been given to the connection: the rest has to go elsewhere. */
-  #sendAway(): void {
-    let away = this.waiting - this.http2.core.codec.h2Openable(this.h2);
+  /** So many of those that wait have to ask for another connection. */
+  #sendAway(away: number): void {
     for (let stream = this.streams as Http2Upstream | null; stream !== null && away > 0;) {
       const next = stream.next as Http2Upstream | null;
       if (stream.connecting) {
@@ -295,6 +306,9 @@ export class Http2Client extends Http2Connection implements UpstreamOwner {
     this.backend.removeClient(this);
     // one that connects is needed by those that wait for it
     if (this.#dial !== null) return;
+    this.#sendAway(this.waiting);
+    // the last one that waited may have ended it
+    if (this.state >= LINGER) return;
     if (this.streamCount === 0) this.goAway(abi.H2_NO_ERROR);
     else this.leaveWithLastStream();
   }
@@ -309,6 +323,12 @@ export class Http2Client extends Http2Connection implements UpstreamOwner {
     if (this.isGreeted || this.state !== OPEN) return;
     const fault = result === 0 ? "it closed the connection before its SETTINGS" : errnoText(-result);
     this.backend.connectFailed(this.loop.nowMs, fault);
+  }
+
+  /** What a backend says before anything else are its SETTINGS (RFC 9113 §3.4): one that says something else speaks another protocol. */
+  protected override fail(abuse: number): void {
+    if (!this.isGreeted) this.backend.connectFailed(this.loop.nowMs, "what it sends is not HTTP/2");
+    super.fail(abuse);
   }
 
   protected faultCounter(): number {
@@ -328,6 +348,7 @@ export class Http2Client extends Http2Connection implements UpstreamOwner {
   protected onClosed(): void {
     this.backend.connections--;
     this.context.upstreamsActive--;
+    this.context.http2.upstreamsActive--;
     this.context.idleHttp2Clients.push(this);
   }
 }

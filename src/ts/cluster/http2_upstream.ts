@@ -70,6 +70,11 @@ export class Http2Upstream extends Http2Stream {
     this.#client.waiting++;
   }
 
+  /** It waits since the backend takes no more requests, and not for a connection. */
+  get isCrowded(): boolean {
+    return this.connecting && this.connection !== null && this.#client.isFull;
+  }
+
   /** RFC 8441 §3 */
   get takesWebSockets(): boolean {
     return this.connection !== null && this.context.core.codec.h2PeerTakesWebSockets(this.connection.h2) !== 0;
@@ -164,6 +169,10 @@ export class Http2Upstream extends Http2Stream {
 
   // ---- the answer ----
 
+  protected override get readsAnswers(): boolean {
+    return true;
+  }
+
   protected takeBuffer(): number {
     const buffer = this.buffers.takeReserved();
     if (buffer !== 0) return buffer;
@@ -183,9 +192,12 @@ export class Http2Upstream extends Http2Stream {
 
   #shiftHead(): number {
     const buffer = this.#heads[0]!;
-    this.#heads.copyWithin(0, 1);
-    this.#headCodes.copyWithin(0, 1);
     this.#headCount--;
+    // nearly always it was the only one
+    for (let i = 0; i < this.#headCount; i++) {
+      this.#heads[i] = this.#heads[i + 1]!;
+      this.#headCodes[i] = this.#headCodes[i + 1]!;
+    }
     return buffer;
   }
 
@@ -259,6 +271,11 @@ export class Http2Upstream extends Http2Stream {
       this.#client.hasServed = true;
       if (this.endSent && this.hasEnd) this.context.core.codec.h2EndStream(this.connection.h2, this.record);
     }
+    this.close();
+  }
+
+  /** Its connection lives on, or has ended already: nothing has to wait for its turn. */
+  cut(): void {
     this.close();
   }
 

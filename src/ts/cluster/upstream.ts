@@ -2,6 +2,7 @@
 
 import type { Http2Context } from "../http2/pool.ts";
 import type { Connection } from "../net/connection.ts";
+import type { Cuts } from "./cuts.ts";
 import type { Http1Upstream } from "./http1_upstream.ts";
 import type { Http2Client } from "./http2_client.ts";
 import type { Http2Upstream } from "./http2_upstream.ts";
@@ -30,6 +31,9 @@ export interface UpstreamContext extends Http2Context {
   addressAt: number;
   memory: Uint8Array;
   recordAt(slot: number): number;
+  cuts: Cuts;
+  /** Besides what Http2Context has, for clusters that have none of their own. */
+  timeouts: { writeMs: number; connectMs: number; responseMs: number };
   /** Objects that are not in use. */
   idleObjects: Http1Upstream[];
   idleHttp2Clients: Http2Client[];

@@ -30,7 +30,7 @@ export abstract class Http2Connection extends Http2Reader {
   /** The peer has said its first SETTINGS; and accepted ours. */
   isGreeted = false;
   #isAccepted = false;
-  #beganMs = 0;
+  protected beganMs = 0;
   protected idleSinceMs = 0;
   #leavingMs = 0;
   #hasLingered = false;
@@ -50,10 +50,9 @@ export abstract class Http2Connection extends Http2Reader {
     this.#leavingMs = 0;
     this.isGreeted = this.#isAccepted = this.#hasLingered = false;
     this.#timerMs = Infinity;
-    this.#beganMs = this.idleSinceMs = this.loop.nowMs;
+    this.beganMs = this.idleSinceMs = this.loop.nowMs;
     core.codec.h2Begin(h2, role, profile, this.record);
-    const to = core.codec.headScratchAt();
-    this.output.put(to, core.codec.h2Preface(h2, to));
+    if (!this.output.begin(h2)) this.buffers.waitForOutput(this.slot, 1);
     this.expect(this.dueMs());
   }
 
@@ -169,7 +168,7 @@ export abstract class Http2Connection extends Http2Reader {
   protected dueMs(): number {
     let due = Infinity;
     if (!this.#isAccepted) {
-      due = this.#beganMs + (this.isGreeted ? SETTINGS_MS : Math.min(SETTINGS_MS, this.partialTimeoutMs));
+      due = this.beganMs + (this.isGreeted ? SETTINGS_MS : Math.min(SETTINGS_MS, this.partialTimeoutMs));
     }
     if (this.partialMs !== 0) due = Math.min(due, this.partialMs + this.partialTimeoutMs);
     if (this.isBlocked) due = Math.min(due, this.blockedMs + this.http2.timeouts.writeMs);
@@ -198,7 +197,7 @@ export abstract class Http2Connection extends Http2Reader {
       this.http2.counters.add(this.counts.stalled, 1);
       return this.end();
     }
-    const isUnaccepted = this.isGreeted && !this.#isAccepted && nowMs >= this.#beganMs + SETTINGS_MS;
+    const isUnaccepted = this.isGreeted && !this.#isAccepted && nowMs >= this.beganMs + SETTINGS_MS;
     if (isUnaccepted) this.http2.counters.add(this.counts.settingsTimeouts, 1);
     this.goAway(isUnaccepted ? abi.H2_SETTINGS_TIMEOUT : abi.H2_NO_ERROR);
   }
@@ -214,6 +213,13 @@ export abstract class Http2Connection extends Http2Reader {
     this.#leavingMs = this.loop.nowMs;
     this.expect(this.#leavingMs + LEAVE_MS);
     this.wake();
+  }
+
+  /** The peer has ended its side: nothing is expected of it any more, though it may still read. */
+  protected noteInputEnd(): void {
+    this.readable = false;
+    this.#isAccepted = true;
+    this.dropInput();
   }
 
   /** No stream begins any more; when the last one has ended, so does the connection. */

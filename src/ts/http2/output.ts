@@ -17,7 +17,7 @@ export const FAILED = 2;
 /** Buffers of one connection: the first is for anybody, the others for what cannot wait. */
 const BUFFERS_MAX = 8;
 /** Of these, so many must be free when somebody begins with a head. */
-const HEAD_BUFFERS = 3;
+export const HEAD_BUFFERS = 3;
 
 export class Http2Output {
   readonly #core: Core;
@@ -29,12 +29,33 @@ export class Http2Output {
   #count = 0;
   /** Bytes of the first that have been sent. */
   #sent = 0;
+  /** The connection whose preface has to go out before anything else, and for which there was no buffer; or 0. */
+  #owes = 0;
   /** The last flush() has sent something. */
   hasMoved = false;
 
   constructor(core: Core, buffers: Buffers) {
     this.#core = core;
     this.#buffers = buffers;
+  }
+
+  /** Begins with the preface of a connection (`h2`: its record). False: there is no buffer; it goes out in front of what comes next. */
+  begin(h2: number): boolean {
+    this.#owes = h2;
+    return this.#pay();
+  }
+
+  /** The preface has not been sent. */
+  get owes(): boolean {
+    return this.#owes !== 0;
+  }
+
+  #pay(): boolean {
+    const buffer = this.#buffers.takeForOutput();
+    if (buffer === 0) return false;
+    this.#append(buffer, this.#core.codec.h2Preface(this.#owes, buffer + this.#buffers.bytesOffset));
+    this.#owes = 0;
+    return true;
   }
 
   get isEmpty(): boolean {
@@ -88,6 +109,7 @@ export class Http2Output {
   /** Sends what the socket takes. */
   flush(connection: Connection): number {
     this.hasMoved = false;
+    if (this.#owes !== 0) this.#pay();
     while (this.#count > 0) {
       const first = this.#first;
       const left = this.#lengths[first]! - this.#sent;
@@ -106,6 +128,7 @@ export class Http2Output {
 
   /** Gives everything back, sent or not. */
   clear(): void {
+    this.#owes = 0;
     while (this.#count > 0) this.#drop();
   }
 
@@ -114,14 +137,18 @@ export class Http2Output {
   }
 
   #add(): boolean {
-    if (this.#count === BUFFERS_MAX) return false;
-    const buffer = this.#buffers.takeReserved();
+    if (this.#count === BUFFERS_MAX || (this.#owes !== 0 && !this.#pay())) return false;
+    const buffer = this.#buffers.takeForOutput();
     if (buffer === 0) return false;
+    this.#append(buffer, 0);
+    return true;
+  }
+
+  #append(buffer: number, length: number): void {
     this.#count++;
     const last = this.#last;
     this.#at[last] = buffer;
-    this.#lengths[last] = 0;
-    return true;
+    this.#lengths[last] = length;
   }
 
   #drop(): void {

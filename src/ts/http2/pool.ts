@@ -18,6 +18,8 @@ export interface Http2Context {
 
 export class Http2Pool {
   streamsActive = 0;
+  /** Connections to backends, those included that are being made. */
+  upstreamsActive = 0;
   readonly #free: Int32Array;
   #freeCount: number;
 
@@ -27,8 +29,9 @@ export class Http2Pool {
     this.#freeCount = count;
   }
 
+  /** Connections of clients. */
   get connectionsActive(): number {
-    return this.#free.length - this.#freeCount;
+    return this.#free.length - this.#freeCount - this.upstreamsActive;
   }
 
   /** Whether another connection may speak HTTP/2. */

@@ -14,6 +14,8 @@ const ROUNDS_MAX = 8;
 const WORK_A_TURN = 32;
 export const WORK_REQUEST = 1;
 const WORK_CUT = 4;
+/** What decodeBlock() answers, and h2Headers never does, while no buffer is free: the input has to wait. */
+export const BLOCK_WAITS = -102;
 
 /** Indexes of the counters of one side. */
 export interface Http2Counts {
@@ -38,6 +40,8 @@ export abstract class Http2Reader extends Http2Writer {
   #isInBlock = false;
   /** What this turn of the loop has cost so far, in WORK_. */
   protected work = 0;
+  /** The buffer that the last header block was decoded into. */
+  protected blockBuffer = 0;
 
   protected beginReading(): void {
     this.#strandedBytes = this.partialMs = 0;
@@ -140,6 +144,13 @@ export abstract class Http2Reader extends Http2Writer {
     }
   }
 
+  /** What has come in part will not be whole. */
+  protected dropInput(): void {
+    this.inAt = this.inEnd;
+    this.#isInBlock = false;
+    this.partialMs = 0;
+  }
+
   protected consume(bytes: number): void {
     if (bytes === 0) return;
     this.inAt += bytes;
@@ -176,6 +187,8 @@ export abstract class Http2Reader extends Http2Writer {
         this.#onWindow(result[abi.R_SLOT]!);
         return true;
       case abi.EV_SETTINGS:
+        // what they allow goes out behind their acknowledgement (RFC 9113 §6.5.3): the peer holds us to the old ones until then
+        this.takeReplies();
         this.isWindowShut = false;
         this.onSettings();
         return true;
@@ -227,27 +240,38 @@ export abstract class Http2Reader extends Http2Writer {
   #onTrailers(): boolean {
     const { codec, result } = this.http2.core;
     const stream = this.streamIn(result[abi.R_SLOT]!)!;
+    const code = this.decodeBlock(stream.record);
+    if (code === BLOCK_WAITS || code === abi.H2_CONNECTION_FAILED) return false;
+    if (code === abi.HEAD_DONE) {
+      codec.keepTrailers(stream.record, this.blockBuffer);
+      stream.end(this.blockBuffer);
+      return true;
+    }
+    if (code !== abi.H2_STREAM_FAILED) this.buffers.give(this.blockBuffer);
+    stream.onMalformed();
+    return true;
+  }
+
+  /**
+   * Decodes the header block at hand, of the stream with that record, into a buffer of its own: as h2Headers, or BLOCK_WAITS.
+   * With HEAD_DONE and refusals the buffer is the caller's; what has failed is counted, and the connection ended if it was that.
+   */
+  protected decodeBlock(record: number): number {
+    const { codec, result } = this.http2.core;
     const buffer = this.takeBuffer();
     if (buffer === 0) {
       this.waitForBuffer();
-      return false;
+      return BLOCK_WAITS;
     }
     const { bytesOffset, capacity } = this.buffers;
-    const code = codec.h2Headers(this.h2, stream.record, buffer, buffer + bytesOffset, capacity);
+    const code = codec.h2Headers(this.h2, record, buffer, buffer + bytesOffset, capacity);
     this.consume(result[abi.R_CONSUMED]!);
-    if (code === abi.HEAD_DONE) {
-      codec.keepTrailers(stream.record, buffer);
-      stream.end(buffer);
-      return true;
-    }
+    this.blockBuffer = buffer;
+    if (code !== abi.H2_STREAM_FAILED && code !== abi.H2_CONNECTION_FAILED) return code;
     this.buffers.give(buffer);
-    if (code === abi.H2_CONNECTION_FAILED) {
-      this.fail(result[abi.R_ABUSE]!);
-      return false;
-    }
-    if (code === abi.H2_STREAM_FAILED) this.http2.counters.add(this.counts.malformed, 1);
-    stream.onMalformed();
-    return true;
+    if (code === abi.H2_CONNECTION_FAILED) this.fail(result[abi.R_ABUSE]!);
+    else this.http2.counters.add(this.counts.malformed, 1);
+    return code;
   }
 
   #onData(): boolean {

@@ -3,7 +3,7 @@
 
 import * as abi from "../../../assembly/abi.ts";
 import { Connection, WOULD_BLOCK } from "../net/connection.ts";
-import { BLOCKED, DRAINED, Http2Output } from "./output.ts";
+import { BLOCKED, DRAINED, HEAD_BUFFERS, Http2Output } from "./output.ts";
 import type { Http2Context } from "./pool.ts";
 import type { Http2Stream } from "./stream.ts";
 import { Http2Turns } from "./turns.ts";
@@ -64,7 +64,7 @@ export abstract class Http2Writer extends Connection {
     if (this.output.mayPutHead) return true;
     stream.writable = false;
     this.enqueue(stream);
-    if (!this.isBlocked) this.buffers.wait(this.slot);
+    if (!this.isBlocked) this.buffers.waitForOutput(this.slot, HEAD_BUFFERS);
     return false;
   }
 
@@ -134,7 +134,7 @@ export abstract class Http2Writer extends Connection {
       if (this.isBlocked || !this.flushOutput()) return 0;
       room = this.output.bodyRoom();
       if (room === 0) {
-        this.buffers.wait(this.slot);
+        this.buffers.waitForOutput(this.slot, 1);
         return 0;
       }
     }
@@ -183,7 +183,9 @@ export abstract class Http2Writer extends Connection {
       case DRAINED:
         this.isBlocked = false;
         this.blockedMs = 0;
-        return true;
+        if (!this.output.owes) return true;
+        this.buffers.waitForOutput(this.slot, 1);
+        return false;
       case BLOCKED:
         if (!this.isBlocked || this.output.hasMoved) this.blockedMs = this.loop.nowMs;
         this.isBlocked = true;
@@ -201,7 +203,7 @@ export abstract class Http2Writer extends Connection {
     const { codec } = this.http2.core;
     for (let length = codec.h2Replies(this.h2); length > 0;) {
       if (!this.output.mayPutHead) {
-        if (!this.isBlocked) this.buffers.wait(this.slot);
+        if (!this.isBlocked) this.buffers.waitForOutput(this.slot, HEAD_BUFFERS);
         return false;
       }
       this.output.put(this.h2 + abi.H2_REPLIES_AT, length);

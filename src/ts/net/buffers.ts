@@ -1,6 +1,7 @@
 // The pool of I/O buffers in linear memory: a stack of addresses, so that the buffer used last, still in the cache, is
 // used next. Some are kept back for answers of backends: requests that wait for an answer hold buffers, and would
-// otherwise starve the very reads that set them free. Who finds the pool empty waits in a queue and is called again.
+// otherwise starve the very reads that set them free. A few more are kept back for what is copied to go out, since without
+// that no answer sets anything free. Who finds too few waits in a queue, with the number that has to be free for him.
 
 import type { EventLoop } from "../loop/event_loop.ts";
 
@@ -15,6 +16,11 @@ export interface BufferRegion {
 
 /** A sixteenth of the buffers, at least one, is only for reading from backends. */
 const RESERVED_SHARE = 16;
+/** An eighth is only for output: no fewer than a head may need, and no more than help. Of too few, none. */
+const OUTPUT_SHARE = 8;
+const OUTPUT_MIN = 3;
+const OUTPUT_MAX = 16;
+const DIVIDED_MIN = 8;
 /** Idle buffers that keep their memory, for the next burst. */
 const KEPT_WARM = 64;
 
@@ -29,9 +35,12 @@ export class Buffers {
   readonly #loop: EventLoop;
   readonly #stack: Int32Array;
   #free: number;
+  /** So many stay free for output; and so many for that and for answers. */
+  readonly #output: number;
   readonly #reserved: number;
   readonly #waiting: Int32Array;
-  readonly #isWaiting: Uint8Array;
+  /** How many buffers have to be free for a slot that waits; 0: it does not wait. */
+  readonly #needs: Int32Array;
   #waitingHead = 0;
   #waitingCount = 0;
   readonly #stride: number;
@@ -50,9 +59,11 @@ export class Buffers {
     this.#freeLow = this.count;
     // fresh memory holds no pages yet
     this.#discardedBelow = this.count;
-    this.#reserved = Math.max(1, Math.floor(this.count / RESERVED_SHARE));
+    const share = Math.min(OUTPUT_MAX, Math.max(OUTPUT_MIN, Math.floor(this.count / OUTPUT_SHARE)));
+    this.#output = this.count < DIVIDED_MIN ? 0 : share;
+    this.#reserved = this.#output + Math.max(1, Math.floor(this.count / RESERVED_SHARE));
     this.#waiting = new Int32Array(slots);
-    this.#isWaiting = new Uint8Array(slots);
+    this.#needs = new Int32Array(slots);
   }
 
   get used(): number {
@@ -70,6 +81,11 @@ export class Buffers {
 
   /** Address of a buffer for reading from a backend, or 0. */
   takeReserved(): number {
+    return this.#free > this.#output ? this.#pop() : 0;
+  }
+
+  /** Address of a buffer for what goes out as soon as it can, or 0. */
+  takeForOutput(): number {
     return this.#free > 0 ? this.#pop() : 0;
   }
 
@@ -77,10 +93,21 @@ export class Buffers {
     this.#stack[this.#free++] = buffer;
   }
 
-  /** Calls the slot again when there is a buffer. It may have to wait anew. */
+  /** Calls the slot again when there is a buffer for reading from a client. It may have to wait anew. */
   wait(slot: number): void {
-    if (this.#isWaiting[slot]) return;
-    this.#isWaiting[slot] = 1;
+    this.waitForOutput(slot, this.#reserved + 1);
+  }
+
+  /** The same for reading from a backend. */
+  waitReserved(slot: number): void {
+    this.waitForOutput(slot, this.#output + 1);
+  }
+
+  /** The same when `count` are free, for output. */
+  waitForOutput(slot: number, count: number): void {
+    const needs = this.#needs[slot]!;
+    if (needs === 0 || count < needs) this.#needs[slot] = count;
+    if (needs !== 0) return;
     this.waits++;
     this.#waiting[(this.#waitingHead + this.#waitingCount++) % this.#waiting.length] = slot;
   }
@@ -112,14 +139,20 @@ export class Buffers {
     return buffer;
   }
 
-  /** Once a turn of the loop: calls as many of those that wait as there are buffers. */
+  /** Once a turn of the loop: calls as many of those that wait as there are buffers. The others keep their order. */
   wakeWaiting(): void {
-    for (let left = this.#free - this.#reserved; left > 0 && this.#waitingCount > 0; left--) {
+    let left = this.#free;
+    for (let waiting = this.#waitingCount; left > 0 && waiting > 0; waiting--) {
       const slot = this.#waiting[this.#waitingHead]!;
       this.#waitingHead = (this.#waitingHead + 1) % this.#waiting.length;
+      if (this.#needs[slot]! > left) {
+        this.#waiting[(this.#waitingHead + this.#waitingCount - 1) % this.#waiting.length] = slot;
+        continue;
+      }
       this.#waitingCount--;
-      this.#isWaiting[slot] = 0;
+      this.#needs[slot] = 0;
       this.#loop.callAgain(slot);
+      left--;
     }
   }
 }

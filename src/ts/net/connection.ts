@@ -392,7 +392,13 @@ export abstract class Connection implements Handler {
   abstract acquireBuffer(): boolean;
 
   protected waitForBuffer(): boolean {
-    this.buffers.wait(this.slot);
+    if (this.readsAnswers) this.buffers.waitReserved(this.slot);
+    else this.buffers.wait(this.slot);
+    return false;
+  }
+
+  /** Those buffers are for it, too, that are kept back for answers. */
+  protected get readsAnswers(): boolean {
     return false;
   }
 

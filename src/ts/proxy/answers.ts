@@ -4,6 +4,7 @@
 
 import * as abi from "../../../assembly/abi.ts";
 import type { Core } from "../../wasm/core.ts";
+import { CUT_SHORT, grpcFields } from "./grpc_status.ts";
 
 export interface Refusal {
   name: string;
@@ -87,6 +88,8 @@ const REFUSALS_MAX = 40;
 const RETRY_AFTER_S = 1;
 
 const REDIRECT = "HTTP/1.1 308 Permanent Redirect\r\nContent-Length: 0\r\nLocation: https://";
+/** In front of fields for clients of gRPC, for which HTTP has nothing to say. */
+const GRPC_LINE = "HTTP/1.1 200 OK\r\n";
 const CRLF = "\r\n";
 const COLON = 0x3a;
 const SLASH = 0x2f;
@@ -107,6 +110,8 @@ export class Answers {
   readonly #heads: Piece[] = [];
   readonly #bodies: Piece[] = [];
   readonly #names: Piece[] = [];
+  /** The same for calls of gRPC, in fields alone. */
+  readonly #grpcHeads: Piece[] = [];
   readonly #statuses = new Int32Array(REFUSALS_MAX);
   readonly #counts = new Float64Array(REFUSALS_MAX);
   readonly #close: Piece;
@@ -114,6 +119,8 @@ export class Answers {
   readonly #keep10: Piece;
   readonly #redirect: Piece;
   readonly #crlf: Piece;
+  /** Trailers of an answer to a call of gRPC that cannot be completed, as lines of fields. */
+  readonly grpcCutShort: Piece;
   /** Where the texts begin that depend on the configuration, and where the next one goes. */
   readonly #begin: number;
   #end: number;
@@ -127,6 +134,7 @@ export class Answers {
     this.#keep10 = this.#store(KEEP_1_0);
     this.#redirect = this.#store(REDIRECT);
     this.#crlf = this.#store(CRLF);
+    this.grpcCutShort = this.#store(CUT_SHORT);
     this.#begin = this.#end;
     this.setBodies(bodies);
   }
@@ -135,13 +143,15 @@ export class Answers {
   setBodies(bodies: Readonly<Record<string, string>>): void {
     this.#end = this.#begin;
     for (const [code, { name, status, body }] of REFUSALS) {
-      const text = new TextEncoder().encode(bodies[status] ?? body + "\n");
+      const words = bodies[status] ?? body + "\n";
+      const text = new TextEncoder().encode(words);
       const retry = status === 503 ? `Retry-After: ${RETRY_AFTER_S}\r\n` : "";
       const allow = status === 405 ? "Allow: GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH, TRACE\r\n" : "";
       const head = `HTTP/1.1 ${status} ${REASONS[status]}\r\nContent-Type: text/plain; charset=utf-8\r\n` +
         `Content-Length: ${text.length}\r\n${retry}${allow}`;
       this.#heads[-code] = this.#store(head);
       this.#bodies[-code] = this.#storeBytes(text);
+      this.#grpcHeads[-code] = this.#store(GRPC_LINE + grpcFields(status, words));
       this.#names[-code] = this.#store(name);
       this.#statuses[-code] = status;
     }
@@ -187,6 +197,12 @@ export class Answers {
     at = this.#putEnd(at, close, keepAlive10);
     if (!toHead) at = this.#put(at, this.#bodies[-refusal]!.at, this.#bodies[-refusal]!.length);
     return at - to;
+  }
+
+  /** The same for a call of gRPC in HTTP/2: a head that is all of the answer. */
+  writeGrpc(to: number, refusal: number): number {
+    const { at, length } = this.#grpcHeads[-refusal]!;
+    return this.#putEnd(this.#put(to, at, length), false, false) - to;
   }
 
   /**

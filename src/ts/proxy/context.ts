@@ -23,8 +23,13 @@ export interface Timeouts {
   requestHeaderMs: number;
   requestBodyMs: number;
   idleMs: number;
+  /** How old a client's connection may become; 0: any age. */
+  connectionAgeMs: number;
   writeMs: number;
   tunnelMs: number;
+  /** Of clusters that have none of their own. */
+  connectMs: number;
+  responseMs: number;
 }
 
 /** A request's fields, for routes that ask for them. */

@@ -20,6 +20,12 @@ export interface Downstream extends Connection {
   /** Other exchanges are on the same connection, so that nothing in an answer is about the connection. */
   readonly isShared: boolean;
 
+  /** Its connection takes no further request: the answer says so. One that is shared says it by itself. */
+  readonly isTooOld: boolean;
+
+  /** The request at hand is a call of gRPC: what its client reads is grpc-status, in a head or trailers that end the stream. */
+  readonly isGrpc: boolean;
+
   /**
    * The head for the backend lies in the head scratch, `length` bytes: puts it in front of what has come of the body, behind
    * `headEnd`. DONE, or MALFORMED of pump.ts.
@@ -28,6 +34,9 @@ export interface Downstream extends Connection {
 
   /** Keeps the head as it was received, until a stream of a backend takes it, and what has come behind `headEnd`. */
   keepRequestHead(headEnd: number): void;
+
+  /** A head that was kept goes on as that of a request of HTTP/1 after all: as placeRequestHead(). */
+  placeKeptHead(length: number): number;
 
   /** That stream has taken it: what has come of the body may go on. DONE, or MALFORMED of pump.ts. */
   beginRequestBody(): number;
@@ -55,6 +64,9 @@ export interface Downstream extends Connection {
 
   /** The answer cannot be completed. `looksComplete`: nothing that was sent tells of it. */
   cutShort(looksComplete: boolean): void;
+
+  /** The far end of the tunnel that CONNECT has made is gone. */
+  cutTunnel(): void;
 
   /** The exchange is over: the next one, or the end. */
   endStream(closes: boolean): void;

@@ -23,6 +23,7 @@ export class Http2Downstream extends Http2Stream implements Downstream {
   listener!: Listener;
   secure: SecureSession | null = null;
   headBeganMs = 0;
+  isGrpc = false;
   /** The exchange is over, and the rest of an answer of the proxy's own waits in `buffer` for the client's window. */
   #isLate = false;
   /** The timer runs for the client to take something; what had been sent then, of this stream and of all. */
@@ -31,6 +32,7 @@ export class Http2Downstream extends Http2Stream implements Downstream {
   #timedAll = 0;
   /** HEAD_DONE or a refusal, as long as the exchange has not begun; then 0. */
   #begins = 0;
+  readonly isTooOld = false;
   /** What RST_STREAM says if it ends early. */
   #resetCode = abi.H2_CANCEL;
 
@@ -57,6 +59,7 @@ export class Http2Downstream extends Http2Stream implements Downstream {
     this.secure = session.secure;
     this.headBeganMs = context.loop.nowMs;
     this.hasEnd = ends;
+    this.isGrpc = (context.core.result[abi.R_FLAGS]! & abi.F_GRPC) !== 0;
     this.#isLate = this.#isTimed = false;
     this.#resetCode = abi.H2_CANCEL;
     this.useBuffer(buffer);
@@ -162,6 +165,10 @@ export class Http2Downstream extends Http2Stream implements Downstream {
     this.rewind();
   }
 
+  placeKeptHead(length: number): number {
+    return this.placeRequestHead(length);
+  }
+
   beginRequestBody(): number {
     return DONE;
   }
@@ -194,7 +201,7 @@ export class Http2Downstream extends Http2Stream implements Downstream {
     if (this.broken) return false;
     const ends = headLength === length;
     const written = this.#session.putAnswer(this, at, headLength, status, ends);
-    if (written === 0) return false;
+    if (written === 0) return this.#failAnswer();
     this.sent += written;
     this.endSent = ends;
     if (ends) return true;
@@ -205,11 +212,17 @@ export class Http2Downstream extends Http2Stream implements Downstream {
     return this.#keepLate(at + headLength + n, rest - n);
   }
 
+  /** There is no room for it: the client is told that the fault is ours. Always false. */
+  #failAnswer(): false {
+    this.#resetCode = abi.H2_INTERNAL_ERROR;
+    return false;
+  }
+
   /** Keeps what the client's window, or somebody else's turn, does not let out now. False: there is no buffer for it. */
   #keepLate(at: number, length: number): boolean {
     this.giveBuffers();
     const buffer = this.buffers.takeReserved();
-    if (buffer === 0) return false;
+    if (buffer === 0) return this.#failAnswer();
     this.useBuffer(buffer);
     this.context.core.codec.copy(this.outAt, at, length);
     this.outEnd = this.outAt + length;
@@ -232,8 +245,16 @@ export class Http2Downstream extends Http2Stream implements Downstream {
     this.sendEnd(upstream);
   }
 
+  /** A client of gRPC takes RST_STREAM for a fault in its call; that the backend is gone it has to be told in trailers. */
   cutShort(): void {
-    this.#resetCode = abi.H2_INTERNAL_ERROR;
+    const isTold = this.isGrpc && !this.endSent && !this.broken && this.#session.putGrpcEnd(this);
+    if (isTold) this.endSent = true;
+    this.#resetCode = isTold ? abi.H2_NO_ERROR : abi.H2_INTERNAL_ERROR;
+  }
+
+  /** RFC 9113 §8.5 */
+  cutTunnel(): void {
+    this.#resetCode = abi.H2_CONNECT_ERROR;
   }
 
   // ---- ending ----

@@ -5,9 +5,10 @@ import * as abi from "../../../assembly/abi.ts";
 import type { Upstream } from "../cluster/upstream.ts";
 import { abuseCounter } from "../http2/abuse.ts";
 import { Http2Connection, LINGER, OPEN } from "../http2/connection.ts";
-import { WORK_REQUEST } from "../http2/reader.ts";
+import { BLOCK_WAITS, WORK_REQUEST } from "../http2/reader.ts";
 import type { Listener } from "../net/listener.ts";
 import { Counters } from "../observe/counters.ts";
+import { tooOldMs } from "./connection_age.ts";
 import type { ProxyContext } from "./context.ts";
 import { Http2Downstream } from "./http2_downstream.ts";
 import type { SecureSession } from "./secure_session.ts";
@@ -61,10 +62,21 @@ export class Http2Session extends Http2Connection {
     return this.buffers.take();
   }
 
+  /** What it reads may open a window that answers wait for: that must not wait behind requests of others. */
+  override acquireBuffer(): boolean {
+    const buffer = this.buffers.takeReserved();
+    if (buffer === 0) {
+      this.buffers.waitReserved(this.slot);
+      return false;
+    }
+    this.useBuffer(buffer);
+    return true;
+  }
+
   /** What the client has asked for as a whole is still answered when it ends its side. */
   protected onInputEnd(result: number): void {
     if (result !== 0 || this.streamCount === 0) return this.end();
-    this.readable = false;
+    this.noteInputEnd();
     this.leaveWithLastStream();
     for (let stream = this.streams; stream !== null;) {
       const { next } = stream;
@@ -76,28 +88,17 @@ export class Http2Session extends Http2Connection {
 
   protected onHeaders(): boolean {
     const { context, loop } = this;
-    const { codec, result } = context.core;
+    const { core } = context;
     if (!context.http2.hasRoom) return this.#refuseStream();
     const slot = loop.takeSlot();
     if (slot < 0) return this.#refuseStream();
-    const buffer = this.buffers.take();
-    if (buffer === 0) {
+    const ends = core.result[abi.R_END_STREAM] === 1;
+    const code = this.decodeBlock(core.recordAt(slot));
+    if (code === BLOCK_WAITS || code === abi.H2_STREAM_FAILED || code === abi.H2_CONNECTION_FAILED) {
       loop.freeSlot(slot);
-      this.waitForBuffer();
-      return false;
-    }
-    const ends = result[abi.R_END_STREAM] === 1;
-    const { bytesOffset, capacity } = this.buffers;
-    const code = codec.h2Headers(this.h2, context.core.recordAt(slot), buffer, buffer + bytesOffset, capacity);
-    this.consume(result[abi.R_CONSUMED]!);
-    if (code === abi.H2_STREAM_FAILED || code === abi.H2_CONNECTION_FAILED) {
-      this.buffers.give(buffer);
-      loop.freeSlot(slot);
-      if (code === abi.H2_CONNECTION_FAILED) this.fail(result[abi.R_ABUSE]!);
-      else context.counters.add(COUNTS.malformed, 1);
       return code === abi.H2_STREAM_FAILED;
     }
-    this.#beginStream(slot, buffer, ends, code);
+    this.#beginStream(slot, this.blockBuffer, ends, code);
     return true;
   }
 
@@ -167,6 +168,17 @@ export class Http2Session extends Http2Connection {
     return written;
   }
 
+  /** Trailers that end an answer to a call of gRPC which cannot be completed. False: there is no room. */
+  putGrpcEnd(stream: Http2Downstream): boolean {
+    const { at, length } = this.context.answers.grpcCutShort;
+    const to = this.output.reserve(length + LINES_ROOM);
+    if (to === 0) return false;
+    const written = this.context.core.codec.h2PutLines(this.h2, stream.record, 0, at, length, 1, to);
+    this.output.commit(written);
+    this.wake();
+    return written > 0;
+  }
+
   // ---- time ----
 
   protected get partialTimeoutMs(): number {
@@ -177,9 +189,23 @@ export class Http2Session extends Http2Connection {
     return this.context.timeouts.idleMs;
   }
 
+  get #tooOldMs(): number {
+    return tooOldMs(this.beganMs, this.context.timeouts.connectionAgeMs, this.slot);
+  }
+
+  protected override dueMs(): number {
+    const due = super.dueMs();
+    return this.state === OPEN ? Math.min(due, this.#tooOldMs) : due;
+  }
+
+  protected override onLate(): void {
+    if (this.state === OPEN && this.loop.nowMs >= this.#tooOldMs) this.leave();
+    else super.onLate();
+  }
+
   // ---- ending ----
 
-  /** The worker drains. */
+  /** The worker drains, or the connection has become too old. */
   leave(): void {
     if (this.state === OPEN) this.announceLeaving();
   }

@@ -48,8 +48,21 @@ export class OutgoingRequest {
     if (toHttp2) session.keepRequestHead(headEnd);
     else if (session.placeRequestHead(this.#writeHead(session), headEnd) !== DONE) return pumpFault();
     this.isHeld = session.bodyDone;
+    this.#noteRange(session);
+    return 0;
+  }
+
+  #noteRange(session: Downstream): void {
     this.#at = session.outAt;
     this.#end = session.outEnd;
+  }
+
+  /** The head that waits goes to a backend of HTTP/1 after all: the cluster has been changed meanwhile. 0 or a refusal. */
+  turnToHttp1(session: Downstream): number {
+    this.context.core.codec.restoreRequest(session.record, session.buffer);
+    this.toHttp2 = this.headWaits = false;
+    if (session.placeKeptHead(this.#writeHead(session)) !== DONE) return pumpFault();
+    this.#noteRange(session);
     return 0;
   }
 

@@ -7,6 +7,8 @@ import type { ProxyContext } from "./context.ts";
 import type { Downstream } from "./downstream.ts";
 
 export const PERMANENT_REDIRECT = 308;
+/** What HTTP says of an answer whose meaning is in grpc-status. */
+const GRPC_STATUS = 200;
 const REDIRECTED = Counters.index("requests.redirected");
 
 /** `flags`: F_ bits of the request; `closes`: the connection of HTTP/1 ends with it. False: not all of it has been sent. */
@@ -20,17 +22,26 @@ export function sendRefusal(
   const { core, loop, clock, answers } = context;
   clock.refresh(loop.nowMs);
   const to = core.codec.headScratchAt();
+  if (session.isGrpc) {
+    const length = answers.writeGrpc(to, refusal);
+    return session.sendAnswer(to, length, length, GRPC_STATUS);
+  }
   const toHead = (flags & abi.F_HEAD) !== 0;
   const isOld = (flags & abi.F_KEEP_ALIVE_1_0) !== 0;
   // what did not come by TLS has no say in how it is to come (RFC 6797 §7.2)
   const fields = session.secure === null ? null : session.listener.transportSecurity;
   const length = answers.write(to, refusal, fields, closes && !session.isShared, isOld, toHead);
-  const bodyLength = refusalBodyLength(context, refusal, flags);
+  const bodyLength = refusalBodyLength(context, session, refusal, flags);
   return session.sendAnswer(to, length - bodyLength, length, answers.status(refusal));
 }
 
-export function refusalBodyLength({ answers }: ProxyContext, refusal: number, flags: number): number {
-  return flags & abi.F_HEAD ? 0 : answers.bodyLength(refusal);
+export function refusalBodyLength(
+  { answers }: ProxyContext,
+  session: Downstream,
+  refusal: number,
+  flags: number,
+): number {
+  return session.isGrpc || flags & abi.F_HEAD ? 0 : answers.bodyLength(refusal);
 }
 
 /** To the same host and target, at the port that the listener names; the request at hand has a host. As sendRefusal(). */

@@ -13,6 +13,7 @@ import { Connection, WOULD_BLOCK } from "../net/connection.ts";
 import type { Listener } from "../net/listener.ts";
 import { PLAIN_HTTP, REQUEST_TIMEOUT } from "./answers.ts";
 import { Counters } from "../observe/counters.ts";
+import { tooOldMs } from "./connection_age.ts";
 import type { ProxyContext } from "./context.ts";
 import type { Downstream } from "./downstream.ts";
 import { DONE, makeRoomForHead, takeBody } from "./pump.ts";
@@ -43,6 +44,8 @@ const CLOSED_FAILURE = Counters.index("tls.failed.closed");
 
 export class Session extends Connection implements Downstream {
   readonly isShared = false;
+  /** Trailers that end an answer at once are not to be had in HTTP/1.1, where no client of gRPC would look for them. */
+  readonly isGrpc = false;
   stream: Stream | null = null;
   listener!: Listener;
   secure: SecureSession | null = null;
@@ -55,6 +58,7 @@ export class Session extends Connection implements Downstream {
   #serving = false;
   /** Its first bytes have not shown that it is none of HTTP/2. */
   #mayBeHttp2 = false;
+  #beganMs = 0;
 
   constructor(private readonly context: ProxyContext) {
     super(context.loop, context.buffers);
@@ -66,6 +70,7 @@ export class Session extends Connection implements Downstream {
     this.listener = listener;
     this.stream = null;
     this.#fedEnd = 0;
+    this.#beganMs = this.loop.nowMs;
     this.#mayBeHttp2 = listener.takesHttp2 && this.context.http2.hasRecord;
     if (listener.tls === null) {
       this.#state = IDLE;
@@ -75,6 +80,10 @@ export class Session extends Connection implements Downstream {
     this.#state = GREETING;
     this.headBeganMs = this.loop.nowMs;
     this.armTimer(listener.tls.handshakeTimeoutMs);
+  }
+
+  get isTooOld(): boolean {
+    return this.loop.nowMs >= tooOldMs(this.#beganMs, this.context.timeouts.connectionAgeMs, this.slot);
   }
 
   get isIdle(): boolean {
@@ -99,6 +108,8 @@ export class Session extends Connection implements Downstream {
       case HANDSHAKE:
         return this.#onHandshakeTimeout();
       default:
+        // what it has asked cannot be read yet: there was no buffer
+        if (this.#state === IDLE && this.readable && this.context.draining) return this.armTimer(LEAVE_MS);
         return this.close();
     }
   }
@@ -299,6 +310,13 @@ export class Session extends Connection implements Downstream {
     if (this.bodyMode !== abi.BODY_CHUNKED) takeBody(this.context, this);
   }
 
+  placeKeptHead(length: number): number {
+    if (this.bodyMode === abi.BODY_CHUNKED) return this.placeRequestHead(length, this.inAt);
+    this.context.core.codec.placeHead(this.outAt, length);
+    this.outAt -= length;
+    return DONE;
+  }
+
   beginRequestBody(): number {
     if (this.bodyMode !== abi.BODY_CHUNKED) return DONE;
     this.context.core.codec.beginChunks(this.record);
@@ -341,6 +359,10 @@ export class Session extends Connection implements Downstream {
   /** Without length and chunks, only a reset tells the end from the middle. */
   cutShort(looksComplete: boolean): void {
     if (looksComplete) this.loop.system.setResetOnClose(this.fd);
+  }
+
+  cutTunnel(): void {
+    this.cutShort(true);
   }
 
   // ---- ending ----

@@ -24,7 +24,7 @@ import { pump, takeBody } from "./pump.ts";
 import { HEAD_LOST, readHead } from "./response_head.ts";
 import { NOT_TAKEN, OutgoingRequest, placeText } from "./outgoing_request.ts";
 import { coversHost, findRoute } from "./request_routing.ts";
-import { beginTunnel, pumpTunnel } from "./tunnel.ts";
+import { beginTunnel, cutTunnel, pumpTunnel, TUNNEL_CUT, TUNNEL_OPEN } from "./tunnel.ts";
 
 const REQUESTS = Counters.index("requests");
 const RESPONSES_1XX = Counters.index("responses.1xx");
@@ -101,7 +101,7 @@ export class Stream implements UpstreamOwner {
     context.counters.add(REQUESTS, 1);
     const flags = r[abi.R_FLAGS]!;
     this.#request.begin(flags);
-    this.#closes = (flags & abi.F_KEEP_ALIVE) === 0 || context.draining;
+    this.#closes = (flags & abi.F_KEEP_ALIVE) === 0 || context.draining || session.isTooOld;
     if (context.accessLog) this.#beginLog(context.accessLog, true);
     const headEnd = r[abi.R_HEAD_END]!;
     const bodyMode = r[abi.R_BODY_MODE]!;
@@ -163,7 +163,10 @@ export class Stream implements UpstreamOwner {
     upstream.backend.requests++;
     this.#answered = false;
     // the cluster has come to speak another protocol since the request was read
-    if (upstream.isShared !== this.#request.toHttp2) return this.refuse(answers.NO_BACKEND);
+    if (upstream.isShared !== this.#request.toHttp2) {
+      const fault = upstream.isShared ? answers.NO_BACKEND : this.#request.turnToHttp1(this.session!);
+      if (fault !== 0) return this.refuse(fault);
+    }
     if (upstream.isShared && (this.#request.flags & abi.F_WEBSOCKET) !== 0) upstream.waitForSettings();
     if (upstream.reused) this.context.counters.add(REUSED, 1);
     if (upstream.connecting) upstream.armTimer(cluster.connectTimeoutMs);
@@ -240,7 +243,7 @@ export class Stream implements UpstreamOwner {
 
   #connectTimedOut(upstream: Upstream): void {
     upstream.noteConnectTimeout();
-    this.#connectFailed(answers.CONNECT_TIMEOUT);
+    this.#connectFailed(upstream.isCrowded ? answers.UPSTREAM_LIMIT : answers.CONNECT_TIMEOUT);
   }
 
   /** The last buffers are needed for an answer: this request can do without being sent again. */
@@ -480,7 +483,7 @@ export class Stream implements UpstreamOwner {
     this.#refusal = refusal;
     this.#status = this.context.answers.status(refusal);
     const sent = !interimPending && sendRefusal(this.context, session, refusal, this.#request.flags, this.#closes);
-    if (sent) this.#headBytes = session.sent - refusalBodyLength(this.context, refusal, this.#request.flags);
+    if (sent) this.#headBytes = session.sent - refusalBodyLength(this.context, session, refusal, this.#request.flags);
     this.#end(session, this.#closes || !sent);
   }
 
@@ -525,7 +528,7 @@ export class Stream implements UpstreamOwner {
     const upstream = this.upstream!;
     this.upstream = null;
     upstream.abandonPipe(this.context.pipes);
-    upstream.close();
+    upstream.cut();
     upstream.backend.release();
   }
 
@@ -539,7 +542,12 @@ export class Stream implements UpstreamOwner {
   }
 
   #pumpTunnel(): void {
-    if (!pumpTunnel(this.context, this.session!, this.upstream!)) this.#endTunnel();
+    const session = this.session!;
+    const upstream = this.upstream!;
+    const state = pumpTunnel(this.context, session, upstream);
+    if (state === TUNNEL_OPEN) return;
+    if (state === TUNNEL_CUT && this.#request.flags & abi.F_CONNECT) cutTunnel(this.context, session, upstream);
+    this.#endTunnel();
   }
 
   #endTunnel(): void {

@@ -2,6 +2,7 @@
 
 import { Backend } from "../../../src/ts/cluster/backend.ts";
 import { type Balance, Cluster, type ClusterOptions } from "../../../src/ts/cluster/cluster.ts";
+import { Cuts } from "../../../src/ts/cluster/cuts.ts";
 import type { Upstream, UpstreamContext } from "../../../src/ts/cluster/upstream.ts";
 import { Counters } from "../../../src/ts/observe/counters.ts";
 import { parseEndpoint } from "../../../src/ts/net/endpoint.ts";
@@ -18,6 +19,10 @@ export interface FakeLoop {
   /** Deadlines by slot. */
   readonly timers: Map<number, number>;
   readonly open: Set<number>;
+  /** Turn of the loop; null: every look is one at a new turn. */
+  turn: number | null;
+  /** Slots that want to be called again. */
+  readonly again: Set<number>;
 }
 
 export function makeLoop(upstreamsMax = 1000): FakeLoop {
@@ -28,8 +33,11 @@ export function makeLoop(upstreamsMax = 1000): FakeLoop {
     slow: new Set<number>(),
     timers: new Map<number, number>(),
     open: new Set<number>(),
+    turn: null as number | null,
+    again: new Set<number>(),
   };
   let next = 1;
+  let looks = 0;
   const freeSlots: number[] = [];
   const system = {
     streamSocket: () => {
@@ -48,6 +56,10 @@ export function makeLoop(upstreamsMax = 1000): FakeLoop {
     get nowMs() {
       return fake.nowMs;
     },
+    get turn() {
+      return fake.turn ?? looks++;
+    },
+    callAgain: (slot: number) => fake.again.add(slot),
     system,
     takeSlot: () => freeSlots.pop() ?? next++,
     freeSlot: (slot: number) => {
@@ -69,7 +81,8 @@ export function makeLoop(upstreamsMax = 1000): FakeLoop {
     core: {} as UpstreamContext["core"], // of HTTP/2, which nothing here speaks
     http2: {} as UpstreamContext["http2"],
     counters: new Counters(),
-    timeouts: { writeMs: 1000 },
+    timeouts: { writeMs: 1000, connectMs: 3000, responseMs: 60_000 },
+    cuts: new Cuts(loop as unknown as UpstreamContext["loop"]),
     idleObjects: [],
     idleHttp2Clients: [],
     idleHttp2Streams: [],

@@ -142,3 +142,15 @@ Deno.test("configure() closes the idle connections of a backend that goes", () =
   cluster.configure(optionsOf({}), backendsOf({ weights: [1] }));
   assertEquals([fake.open.size, DRAINED], [1, ["10.0.0.1:2"]]);
 });
+
+Deno.test("a cluster has its own timeouts, and where it has none those of all, as they are now", () => {
+  const fake = makeLoop();
+  const cluster = makeCluster(fake, {});
+  const timeouts = () => [cluster.connectTimeoutMs, cluster.responseTimeoutMs];
+  cluster.configure({ ...optionsOf({}), connectTimeoutMs: null, responseTimeoutMs: 500 }, backendsOf({}));
+  assertEquals(timeouts(), [fake.context.timeouts.connectMs, 500]);
+  Object.assign(fake.context.timeouts, { connectMs: 70, responseMs: 80 });
+  assertEquals(timeouts(), [70, 500]);
+  cluster.configure({ ...optionsOf({}), responseTimeoutMs: null }, backendsOf({}));
+  assertEquals(timeouts(), [3000, 80]);
+});

@@ -41,13 +41,53 @@ Deno.test("Buffers gives each buffer once, the one used last first", () => {
   assertEquals(all.every((at) => (at - AT) % STRIDE === 0 && at < AT + 64 * STRIDE), true);
 });
 
-Deno.test("Buffers keeps a sixteenth back for answers of backends, at least one", () => {
-  for (const [count, reserved] of [[64, 4], [16, 1], [2, 1], [1, 1], [4096, 256]] as const) {
+Deno.test("Buffers keeps a sixteenth back for answers of backends, at least one, and some for output", () => {
+  for (
+    const [count, reserved, output] of [[64, 4, 8], [16, 1, 3], [8, 1, 3], [2, 1, 0], [1, 1, 0], [
+      4096,
+      256,
+      16,
+    ]] as const
+  ) {
     const { buffers } = makePool(count);
-    assertEquals(takeAll(buffers).length, count - reserved, `${count} buffers`);
+    assertEquals(takeAll(buffers).length, count - reserved - output, `${count} buffers`);
     const kept = Array.from({ length: reserved }, () => buffers.takeReserved());
-    assertEquals([kept.includes(0), buffers.takeReserved(), buffers.used], [false, 0, count]);
+    assertEquals([kept.includes(0), buffers.takeReserved(), buffers.used], [false, 0, count - output]);
+    const last = Array.from({ length: output }, () => buffers.takeForOutput());
+    assertEquals([last.includes(0), buffers.takeForOutput(), buffers.used], [false, 0, count]);
   }
+});
+
+Deno.test("Buffers calls answers that wait for what requests may not have, and output for what answers may not have", () => {
+  const { buffers, called } = makePool(8);
+  takeAll(buffers);
+  const answer = buffers.takeReserved();
+  const output = [buffers.takeForOutput(), buffers.takeForOutput(), buffers.takeForOutput()];
+  buffers.wait(1);
+  buffers.waitReserved(2);
+  buffers.waitForOutput(3, 3);
+  buffers.waitForOutput(4, 1);
+  const calledAfter = (...given: number[]) => {
+    for (const buffer of given) buffers.give(buffer);
+    buffers.wakeWaiting();
+    return called.splice(0);
+  };
+  assertEquals(calledAfter(), []);
+  assertEquals(calledAfter(output[0]!), [4]);
+  assertEquals(calledAfter(output[1]!), []);
+  assertEquals(calledAfter(output[2]!), [3]);
+  assertEquals(calledAfter(answer), [2]);
+  assertEquals(calledAfter(AT), [1]);
+});
+
+Deno.test("Buffers calls a slot that waits for two things when there is enough for one of them", () => {
+  const { buffers, called } = makePool(8);
+  takeAll(buffers);
+  buffers.wait(1);
+  buffers.waitForOutput(1, 3);
+  buffers.wakeWaiting();
+  buffers.wakeWaiting();
+  assertEquals(called, [1]);
 });
 
 Deno.test("Buffers calls those that wait, in their order, each once, as many as there are buffers", () => {
@@ -100,8 +140,8 @@ Deno.test("Buffers gives back what lay idle, but for a reserve, and no more at a
   assertEquals(discarded.length, 10);
   buffers.discardIdle(1 << 30);
   assertEquals([buffers.mayDiscard, new Set(discarded).size], [false, discarded.length]);
-  // 64 stay warm, and the reserved ones were never used
-  assertEquals(discarded.length >= 200 - 64 - 12 && discarded.length <= 200 - 64, true, `${discarded.length}`);
+  // 64 stay warm, and those were never used that are kept back: 12 for answers, 16 for output
+  assertEquals(discarded.length >= 200 - 64 - 28 && discarded.length <= 200 - 64, true, `${discarded.length}`);
   buffers.discardIdle(1 << 30);
   assertEquals(new Set(discarded).size, discarded.length, "what is given back already is left alone");
 });
