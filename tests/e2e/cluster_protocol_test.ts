@@ -8,6 +8,7 @@ import { type AskedIn, startBothVersions } from "../support/both_versions.ts";
 import { CertificateFolder } from "../support/certificates.ts";
 import { type Proxy, startProxy } from "../support/proxy.ts";
 import { requireTools } from "../support/require_tool.ts";
+import { startBackend } from "../support/scripted_backend.ts";
 import { Client } from "../unit/control/client.ts";
 
 const ignore = requireTools("node", "openssl");
@@ -119,6 +120,25 @@ Deno.test({
     assert((await proxy.workers())[0] !== worker);
     assertEquals(await connections(6), 1);
   },
+});
+
+Deno.test("that a backend does not speak HTTP/2 is said, by explain and by an event", async () => {
+  await using backend = await startBackend(async (peer) => {
+    await peer.until("a preface", () => peer.length >= 24 || undefined);
+    await peer.write("HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n");
+    peer.finish();
+  });
+  await using proxy = await startProxy(yamlOf(backend.port, ", protocol: h2c"));
+  using client = await Client.connect(proxy.socket);
+  const told = Promise.withResolvers<any>();
+  client.follow({ verb: "subscribe", events: ["backend.down"] }, (line) => line?.event && told.resolve(line.event));
+  const response = await fetch(`http://127.0.0.1:${proxy.port("web")}/`);
+  assertEquals([response.status, await response.text()], [502, "The backend closed the connection.\n"]);
+  const reason = "what it sends is not HTTP/2";
+  assertEquals((await told.promise).reason, reason);
+  const { backends }: any = await client.ask({ verb: "explain", url: "http://any.test/" });
+  assertEquals([backends[0].standing, backends[0].fault], ["avoided", reason]);
+  assertEquals((await proxy.counters()).of("upstreams.h2.connections.failed"), 1);
 });
 
 Deno.test({

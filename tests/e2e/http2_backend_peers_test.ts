@@ -171,7 +171,7 @@ Deno.test({
       const counters = await proxy.counters();
       assertEquals(Object.keys(counters.all("upstreams.tls_failed.")), [`upstreams.tls_failed.${fault}`]);
       assertEquals(counters.of("refused.backend_tls"), 4);
-      const names = ["upstreams.active", "h2.connections.active", "h2.streams.active", "buffers.used"];
+      const names = ["upstreams.active", "upstreams.h2.connections.active", "h2.streams.active", "buffers.used"];
       assertEquals(names.map((name) => counters.of(name)), [0, 0, 0, 0]);
     }
   },

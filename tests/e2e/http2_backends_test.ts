@@ -264,7 +264,7 @@ Deno.test("idle connections are kept as many as pool.idle says, reused, and left
     assertEquals(connection.words.at(-1), "GOAWAY 0 NO_ERROR");
   }
   await eventually("none is left", () => stage.proxy.counters(), (all) => {
-    return all.of("upstreams.active") === 0 && all.of("h2.connections.active") === 0;
+    return all.of("upstreams.active") === 0 && all.of("upstreams.h2.connections.active") === 0;
   });
 });
 

@@ -82,6 +82,27 @@ Deno.test("a change to a large state costs what it changes", async () => {
   assertEquals(route.cluster, clusterName(77));
 });
 
+Deno.test("a timeout of all clusters changes live, however many have none of their own", async () => {
+  await using proxy = await startProxy(large());
+  using client = await Client.connect(proxy.socket);
+  const before = await proxy.workers();
+  const pauses: number[] = [];
+  for (const response of ["16s", "17s", "18s", "19s", "20s"]) {
+    const order = { order: "update", object: "settings", value: { timeouts: { connect: "2s", response } } };
+    const answer: ApplyAnswer = await client.ask({ verb: "apply", orders: [order] });
+    assertEquals([answer.effects, answer.differences.length], [["live"], 1]);
+    pauses.push(answer.paused_us);
+  }
+  assert(median(pauses) < PAUSE_US_MAX, `loops stood still for ${median(pauses)} µs`);
+  assertEquals(await proxy.workers(), before);
+  // One in ten has a timeout of its own.
+  for (const [at, response] of [[78, 20_000], [79, 300_000]] as const) {
+    const { cluster, timeouts } = await client.ask({ verb: "explain", url: `http://${askedHostOf(at)}/login` });
+    assertEquals([cluster.name, timeouts.connect, timeouts.response], [clusterName(at), 2_000, response]);
+  }
+  await assertAgreed(client, ROUTES);
+});
+
 Deno.test("a large change is taken by new workers, and no loop stands still for it", async () => {
   await using proxy = await startProxy(small);
   using client = await Client.connect(proxy.socket);

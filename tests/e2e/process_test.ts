@@ -1,6 +1,7 @@
 // Main as a person and a service manager meet it: exit codes, signals, the control socket, what is left behind. The workers are
 // those of tests/support/test_worker.ts, so that they can be made to misbehave.
 
+import { ask } from "../../src/ts/cli/connection.ts";
 import { assert, assertEquals, assertMatch } from "../support/assert.ts";
 import { MainProcess, runCommand } from "../support/main_process.ts";
 import { eventually, startProxy } from "../support/proxy.ts";
@@ -177,6 +178,21 @@ Deno.test("workers take no signal that is meant for main", async () => {
   for (const pid of pids) for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) Deno.kill(pid, signal);
   await delay(200);
   assertEquals(pids.filter(isAlive), pids);
+});
+
+Deno.test("without its main a worker drains for as long as main said last", async () => {
+  using silent = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const yaml = CONFIG.replace("127.0.0.1:9", `127.0.0.1:${silent.addr.port}`).replace("drain: 1s", "drain: 10m");
+  await using main = await MainProcess.start(yaml, { real: true });
+  const value = { timeouts: { drain: "300ms" } };
+  await ask(main.socket, "apply", { orders: [{ order: "update", object: "settings", value }] });
+  const { workers, listeners } = await main.status();
+  using asking = await Deno.connect({ port: Number(listeners[0]!.address.split(":")[1]) });
+  await asking.write(new TextEncoder().encode("GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
+  using _carried = await silent.accept();
+  main.signal("SIGKILL");
+  await main.ended;
+  await eventually("the end of the workers", () => workers.some(({ pid }) => isAlive(pid)), (alive) => !alive);
 });
 
 Deno.test("the real worker gives up what it does not need, in all its threads", async () => {

@@ -25,7 +25,7 @@ const ABUSE: ObjectShape & Of<Http2AbuseState> = object({
     100,
     50,
   ),
-  pings: rate("PING frames (CVE-2019-9512).", 100, 20),
+  pings: rate("PING frames beyond one for each frame of a body that was sent (CVE-2019-9512).", 100, 20),
   settings: rate("SETTINGS frames (CVE-2019-9515).", 50, 10),
   empty_frames: rate("Frames without content that end nothing (CVE-2019-9518).", 100, 20),
   window_updates: rate("WINDOW_UPDATE frames beyond two for each frame of a body that was sent.", 1000, 500),
@@ -47,7 +47,7 @@ const ABUSE: ObjectShape & Of<Http2AbuseState> = object({
 
 export const LISTENER_HTTP2: ObjectShape & Of<ListenerHttp2State> = object({
   max_concurrent_streams: key(count(1, STREAMS_MAX), {
-    about: "How many requests of one connection may be under way.",
+    about: "How many requests of one connection may be under way. A change holds for connections that begin after it.",
     unit: "streams for each connection",
     default: 128,
     example: 64,
@@ -55,24 +55,30 @@ export const LISTENER_HTTP2: ObjectShape & Of<ListenerHttp2State> = object({
   }),
   stream_window: key(size(WINDOW_MIN, 16 * MIB), {
     about:
-      "How much of a request's body may come before it has gone on to the backend; it lies in I/O buffers meanwhile.",
+      "How much of a request's body may come before it has gone on to the backend; it lies in I/O buffers meanwhile. A " +
+      "change holds for connections that begin after it.",
     default: "64KiB",
     example: "256KiB",
     seeAlso: ["limits.buffers"],
   }),
   connection_window: key(size(WINDOW_MIN, 64 * MIB), {
-    about: "The same for all requests of a connection together, as far as the proxy has not looked at it yet.",
+    about:
+      "The same for all requests of a connection together, as far as the proxy has not looked at it yet. A change holds " +
+      "for connections that begin after it.",
     default: "1MiB",
     example: "4MiB",
   }),
   websocket: key(flag(), {
-    about: "Whether WebSockets may be opened on a connection of HTTP/2 (RFC 8441).",
+    about:
+      "Whether WebSockets may be opened on a connection of HTTP/2 (RFC 8441). A change holds for connections that begin " +
+      "after it.",
     default: true,
     example: false,
   }),
   abuse: key(ABUSE, {
     about:
-      "What ends a connection with ENHANCE_YOUR_CALM when there is more of it. Changes hold for connections at once.",
+      "What ends a connection with ENHANCE_YOUR_CALM when there is more of it, each with a reason of its own in the metric " +
+      "`kakehi_h2_abuse_total`. Changes hold for all connections at once.",
     default: {},
     example: { resets: 100, pings: 20 },
   }),
@@ -81,7 +87,8 @@ export const LISTENER_HTTP2: ObjectShape & Of<ListenerHttp2State> = object({
 export const CLUSTER_HTTP2: ObjectShape & Of<ClusterHttp2State> = object({
   max_concurrent_streams: key(count(1, STREAMS_MAX), {
     about:
-      "How many requests a connection to a backend carries at once. A backend may allow fewer, and then it is these.",
+      "How many requests a connection to a backend carries at once. A backend may allow fewer, and then it is these. While " +
+      "one allows none, requests go to other backends, or wait for it: as many as this, for up to `timeouts.connect`.",
     unit: "streams for each connection",
     default: 100,
     example: 32,

@@ -2,16 +2,42 @@
 // `connections.accepted` → `kakehi_connections_accepted_total`, `refused.no_route` → `kakehi_refused_total{reason="no_route"}`.
 // Each worker has series of its own, by slot and process: a new process starts from 0 in a series of its own, too.
 
+import { COUNTERS, FIGURES, TLS_FIGURES } from "../observe/counters.ts";
 import type { Known } from "./credentials.ts";
 import { daysLeft } from "./expiry.ts";
 import type { ProxyStatus, WorkerReport } from "./protocol.ts";
 
+const MEANINGS: Readonly<Record<string, string>> = { ...COUNTERS, ...FIGURES, ...TLS_FIGURES };
 /** What goes down as well as up ends like this. */
 const GAUGE = /\.(active|used|count|idle)$/;
-const REFUSED = "refused.";
-const TLS_FAILED = "tls.failed.";
-const TLS_VERSIONS = "tls.handshakes.";
-const UPSTREAM_TLS_FAILED = "upstreams.tls_failed.";
+/** Counters of one thing by something: the rest of the name is the value of a label. */
+const LABELLED = [
+  {
+    prefix: "refused.",
+    metric: "kakehi_refused_total",
+    label: "reason",
+    help: "Requests and connections that were refused.",
+  },
+  {
+    prefix: "h2.abuse.",
+    metric: "kakehi_h2_abuse_total",
+    label: "reason",
+    help: "Connections of HTTP/2 that ended with ENHANCE_YOUR_CALM.",
+  },
+  {
+    prefix: "tls.handshakes.",
+    metric: "kakehi_tls_handshakes_total",
+    label: "version",
+    help: "Handshakes that were completed.",
+  },
+  { prefix: "tls.failed.", metric: "kakehi_tls_failed_total", label: "reason", help: "Handshakes that failed." },
+  {
+    prefix: "upstreams.tls_failed.",
+    metric: "kakehi_upstreams_tls_failed_total",
+    label: "reason",
+    help: "Handshakes with backends that failed.",
+  },
+] as const;
 
 type Labels = Record<string, string | number>;
 
@@ -33,7 +59,7 @@ export function metricsText(status: ProxyStatus, certificates: ReadonlyMap<strin
   );
   const each = (value: (worker: WorkerReport) => number) =>
     workers.map((w): [Labels, number] => [labelsOf(w), value(w)]);
-  text.add("kakehi_worker_restarts_total", "counter", "Deaths of a slot's workers.", byslot(workers));
+  text.add("kakehi_worker_restarts_total", "counter", "Deaths of a slot's workers.", bySlot(workers));
   text.add("kakehi_worker_memory_bytes", "gauge", "Memory of a worker.", each((w) => w.memory_bytes));
   text.add("kakehi_worker_uptime_seconds", "gauge", "Since a worker serves.", each((w) => w.uptime_ms / 1000));
   text.add(
@@ -55,7 +81,7 @@ function byProtocol({ clusters }: ProxyStatus): [Labels, number][] {
   return Object.entries(clusters).map(([protocol, count]) => [{ protocol }, count]);
 }
 
-function byslot(workers: readonly WorkerReport[]): [Labels, number][] {
+function bySlot(workers: readonly WorkerReport[]): [Labels, number][] {
   return workers.filter(({ state }) => state !== "draining").map(({ slot, restarts }) => [{ worker: slot }, restarts]);
 }
 
@@ -64,38 +90,35 @@ function labelsOf({ slot, pid }: WorkerReport): Labels {
 }
 
 function addCounters(text: MetricsText, workers: readonly WorkerReport[]): void {
+  const labelled = new Map(LABELLED.map(({ metric }) => [metric, [] as [Labels, number][]]));
   const names = new Set(workers.flatMap(({ counters }) => Object.keys(counters ?? {})));
-  const refused: [Labels, number][] = [];
-  const tlsFailed: [Labels, number][] = [];
-  const tlsVersions: [Labels, number][] = [];
-  const upstreamTlsFailed: [Labels, number][] = [];
-  const labelled = (samples: [Labels, number][], label: string, value: string) =>
-    samples.map(([labels, count]): [Labels, number] => [{ ...labels, [label]: value }, count]);
   for (const name of [...names].sort()) {
-    const samples = workers.flatMap((w): [Labels, number][] => {
-      const value = w.counters?.[name];
-      return value === undefined ? [] : [[labelsOf(w), value]];
-    });
     const gauge = GAUGE.test(name);
-    if (name.startsWith(REFUSED)) {
-      const reason = name.slice(REFUSED.length);
-      refused.push(...labelled(samples, "reason", reason));
-    } else if (name.startsWith(TLS_FAILED)) {
-      tlsFailed.push(...labelled(samples, "reason", name.slice(TLS_FAILED.length)));
-    } else if (name.startsWith(UPSTREAM_TLS_FAILED)) {
-      upstreamTlsFailed.push(...labelled(samples, "reason", name.slice(UPSTREAM_TLS_FAILED.length)));
-    } else if (name.startsWith(TLS_VERSIONS) && !gauge) {
-      tlsVersions.push(...labelled(samples, "version", name.slice(TLS_VERSIONS.length).replace("_", ".")));
-    } else {
+    const of = gauge ? undefined : LABELLED.find(({ prefix }) => name.startsWith(prefix));
+    const samples = samplesOf(
+      name,
+      workers,
+      of ? { [of.label]: labelValue(of.label, name.slice(of.prefix.length)) } : {},
+    );
+    if (of) labelled.get(of.metric)!.push(...samples);
+    else {
       const metric = `kakehi_${name.replace(/[^a-zA-Z0-9]/g, "_")}${gauge ? "" : "_total"}`;
-      text.add(metric, gauge ? "gauge" : "counter", `${name} of a worker.`, samples);
+      text.add(metric, gauge ? "gauge" : "counter", MEANINGS[name]!, samples);
     }
   }
-  text.add("kakehi_refused_total", "counter", "Requests and connections that were refused.", refused);
-  text.add("kakehi_tls_handshakes_total", "counter", "Handshakes that were completed.", tlsVersions);
-  text.add("kakehi_tls_failed_total", "counter", "Handshakes that failed.", tlsFailed);
-  const failed = "Handshakes with backends that failed.";
-  text.add("kakehi_upstreams_tls_failed_total", "counter", failed, upstreamTlsFailed);
+  for (const { metric, help } of LABELLED) text.add(metric, "counter", help, labelled.get(metric)!);
+}
+
+function samplesOf(name: string, workers: readonly WorkerReport[], labels: Labels): [Labels, number][] {
+  return workers.flatMap((worker) => {
+    const value = worker.counters?.[name];
+    return value === undefined ? [] : [[{ ...labelsOf(worker), ...labels }, value]];
+  });
+}
+
+/** Names of counters have no dots in their parts. */
+function labelValue(label: "reason" | "version", text: string): string {
+  return label === "version" ? text.replace("_", ".") : text;
 }
 
 class MetricsText {

@@ -34,6 +34,8 @@ Deno.test("parseOptions() refuses what is not declared, and says what may have b
   assertThrows(() => parseOptions(["--now=1"], KNOWN), /unknown option --now/);
   assertThrows(() => parseOptions(["--socket"], KNOWN), /--socket needs a value/);
   assertThrows(() => parseOptions(["--socket="], KNOWN), /--socket needs a value/);
+  assertThrows(() => parseOptions(["--socket", "--now"], KNOWN), /--socket needs a value/);
+  assertEquals(parseOptions(["--socket", "-----BEGIN"], KNOWN).values, { socket: "-----BEGIN" });
 });
 
 Deno.test("duration() and size() are for people", () => {

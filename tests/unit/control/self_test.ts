@@ -4,7 +4,8 @@ import { workerEnvironment } from "../../../src/ts/control/self.ts";
 import { assertEquals } from "../../support/assert.ts";
 
 const NAMES = ["DENO_V8_FLAGS", "GLIBC_TUNABLES", "NOTIFY_SOCKET"];
-const ENGINE = "--invocation-count-for-turbofan=500";
+const ENGINE = "--invocation-count-for-turbofan=500,--max-valid-polymorphic-map-count=8," +
+  "--max-inlined-bytecode-size-cumulative=2400,--wasm-inlining-budget=20000,--wasm-inlining-factor=8";
 const ALLOCATOR = "glibc.malloc.tcache_count=100";
 
 /** With these variables in the environment of main, and of them what a worker gets. */
