@@ -5,7 +5,9 @@ import { assert, assertEquals } from "../support/assert.ts";
 import { toText } from "../support/bytes.ts";
 import { fieldOf, Http2Client } from "../support/h2_client.ts";
 import * as f from "../support/h2_frames.ts";
+import { Http2Backend, type Http2Request } from "../support/h2_backend.ts";
 import { startProxy } from "../support/proxy.ts";
+import { createRandom } from "../support/random.ts";
 import { type ScriptedBackend, startBackend } from "../support/scripted_backend.ts";
 
 const MIB = 1024 * 1024;
@@ -121,4 +123,33 @@ Deno.test("small answers pass an endless body, on its connection and on others",
   }
   const before = came;
   await large.peer.until("more of the body", () => came > before + MIB || undefined);
+});
+
+Deno.test("heads do not wait for a window that bodies have used up", async () => {
+  const waiting: Http2Request[] = [];
+  const random = createRandom(5);
+  const text = (length: number) => Array.from({ length }, () => random.below(36).toString(36)).join("");
+  const onRequest = (one: Http2Request) => {
+    if (one.path === "/body") return one.connection.answer(one.id, text(16_000));
+    // all at once: more than a connection gathers between two writes
+    if (waiting.push(one) < 90) return;
+    const head = ({ id }: Http2Request) => f.headers(id, [[":status", "204"], ["x-long", text(3_000)]]);
+    one.connection.send(...waiting.map(head));
+  };
+  await using backend = await Http2Backend.start({ onRequest });
+  await using proxy = await startProxy(`
+listeners: { web: { address: "127.0.0.1:0", h2c: true } }
+clusters: { app: { backends: ["${backend.address}"], protocol: h2c } }
+routes: [{ cluster: app }]
+`);
+  using client = await Http2Client.connect(proxy.port("web"), [4, MIB]);
+  let came = 0;
+  client.reads = false;
+  client.onData = (_, bytes) => came += bytes;
+  for (let id = 1; id < 11; id += 2) await client.ask(id, "/body");
+  await client.peer.until("the window's worth", () => came === FIRST_WINDOW || undefined);
+  const ids = Array.from({ length: 90 }, (_, n) => 11 + 2 * n);
+  for (const id of ids) await client.ask(id, "/head");
+  for (const id of ids) assertEquals(fieldOf(await client.answer(id), ":status"), "204");
+  assertEquals(came, FIRST_WINDOW);
 });

@@ -24,8 +24,6 @@ const LAST_STREAM_MAX = 0x7fffffff;
 
 export abstract class Http2Connection extends Http2Reader {
   protected state = CLOSED;
-  /** The first of its streams. */
-  protected streams: Http2Stream | null = null;
   streamCount = 0;
   /** The peer has said its first SETTINGS; and accepted ours. */
   isGreeted = false;
@@ -130,6 +128,7 @@ export abstract class Http2Connection extends Http2Reader {
   /** Sends replies and frames, and has those add to them that wait. */
   #flush(): void {
     if (!this.flushOutput()) return;
+    this.callHeads();
     if (this.turns.any && !this.isWindowShut) {
       this.giveTurns();
       if (this.state >= LINGER || !this.flushOutput()) return;

@@ -19,6 +19,8 @@ export abstract class Http2Stream extends Connection {
   /** The next one that waits to send, of the same urgency. */
   waitingNext: Http2Stream | null = null;
   isWaiting = false;
+  /** It waits for room to put a head. */
+  headWaits = false;
   /** Where it waits; its priority may have changed since. */
   waitingUrgency = 0;
   /** Urgency (0 to 7) and incremental (8) of RFC 9218. */
@@ -57,6 +59,7 @@ export abstract class Http2Stream extends Connection {
       this.endSent =
       this.hasLength =
       this.isWaiting =
+      this.headWaits =
         false;
     this.http2.loop.occupy(slot, this);
     connection.add(this);

@@ -20,6 +20,8 @@ export abstract class Http2Writer extends Connection {
   dataSent = 0;
   protected readonly output: Http2Output;
   protected readonly turns = new Http2Turns();
+  /** The first of its streams. */
+  protected streams: Http2Stream | null = null;
   /** Whose turn it is to send, and how much of it is left. */
   #turn: Http2Stream | null = null;
   #turnLeft = 0;
@@ -28,6 +30,8 @@ export abstract class Http2Writer extends Connection {
   /** The socket takes no more; since when. */
   protected isBlocked = false;
   protected blockedMs = 0;
+  /** Streams wait for room to put a head, which needs no window. */
+  #headsWait = false;
   /** Something that cannot be taken back was written in part. */
   protected hasFailed = false;
 
@@ -39,7 +43,11 @@ export abstract class Http2Writer extends Connection {
   protected beginWriting(): void {
     this.#turn = null;
     this.turns.clear();
-    this.isWindowShut = this.isBlocked = this.hasFailed = false;
+    this.isWindowShut =
+      this.isBlocked =
+      this.#headsWait =
+      this.hasFailed =
+        false;
     this.blockedMs = this.dataSent = 0;
   }
 
@@ -59,11 +67,10 @@ export abstract class Http2Writer extends Connection {
 
   // ---- what streams send ----
 
-  /** Whether a stream may put a head now; if not, it gets a turn when it may. */
+  /** Whether a stream may put a head now; if not, it is called again when it may. */
   mayPutHead(stream: Http2Stream): boolean {
     if (this.output.mayPutHead) return true;
-    stream.writable = false;
-    this.enqueue(stream);
+    stream.headWaits = this.#headsWait = true;
     if (!this.isBlocked) this.buffers.waitForOutput(this.slot, HEAD_BUFFERS);
     return false;
   }
@@ -151,6 +158,18 @@ export abstract class Http2Writer extends Connection {
     this.dataSent += length;
     if (this.#turn === stream) this.#turnLeft -= length;
     this.wake();
+  }
+
+  /** There is room again: the streams that wait for it to put a head are called. */
+  protected callHeads(): void {
+    if (!this.#headsWait) return;
+    if (!this.output.mayPutHead) return this.buffers.waitForOutput(this.slot, HEAD_BUFFERS);
+    this.#headsWait = false;
+    for (let stream = this.streams; stream !== null; stream = stream.next) {
+      if (!stream.headWaits) continue;
+      stream.headWaits = false;
+      this.loop.callAgain(stream.slot);
+    }
   }
 
   // ---- whose turn it is ----
