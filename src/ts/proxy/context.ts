@@ -12,6 +12,7 @@ import type { Counters } from "../observe/counters.ts";
 import type { HeaderLookup, Router } from "../routing/router.ts";
 import type { AccessLog } from "./access_log.ts";
 import type { Answers } from "./answers.ts";
+import type { Connects } from "./beginnings.ts";
 import type { Clock } from "./clock.ts";
 import type { Http2Downstream } from "./http2_downstream.ts";
 import type { Http2Session } from "./http2_session.ts";
@@ -74,6 +75,8 @@ export interface ProxyContext {
   idleHttp2Sessions: Http2Session[];
   idleHttp2Streams: Http2Downstream[];
   http2: Http2Pool;
+  /** Connections to backends that are begun for streams of clients. */
+  connects: Connects;
   /** Called when a session has ended. */
   onSessionEnd(): void;
 }

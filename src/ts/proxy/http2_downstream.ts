@@ -30,6 +30,10 @@ export class Http2Downstream extends Http2Stream implements Downstream {
   #isTimed = false;
   #timedSent = 0;
   #timedAll = 0;
+  /** It waits in the session's beginnings, between these. */
+  beginsLater = false;
+  beginNext: Http2Downstream | null = null;
+  beginPrevious: Http2Downstream | null = null;
   /** HEAD_DONE or a refusal, as long as the exchange has not begun; then 0. */
   #begins = 0;
   readonly isTooOld = false;
@@ -71,9 +75,9 @@ export class Http2Downstream extends Http2Stream implements Downstream {
     this.wake();
   }
 
-  #beginExchange(): void {
+  /** Its turn to begin has come. */
+  beginExchange(): void {
     const { context } = this;
-    if (!this.#session.mayBegin()) return this.wake();
     const code = this.#begins;
     this.#begins = 0;
     const stream = this.stream = context.idleStreams.pop() ?? new Stream(context);
@@ -83,7 +87,7 @@ export class Http2Downstream extends Http2Stream implements Downstream {
     }
     context.core.codec.restoreRequest(this.record, this.buffer);
     stream.begin(this);
-    if (stream.upstream?.connecting) this.#session.noteConnecting();
+    if (stream.upstream?.connecting) this.#session.beginnings.noteConnect();
   }
 
   protected takeBuffer(): number {
@@ -91,8 +95,8 @@ export class Http2Downstream extends Http2Stream implements Downstream {
   }
 
   onEvents(): void {
-    if (this.#begins !== 0) this.#beginExchange();
-    else this.stream?.onSessionEvents();
+    if (this.#begins === 0) this.stream?.onSessionEvents();
+    else if (this.#session.mayBegin(this)) this.beginExchange();
   }
 
   onTimeout(): void {
@@ -267,6 +271,7 @@ export class Http2Downstream extends Http2Stream implements Downstream {
 
   close(): void {
     if (this.slot < 0) return;
+    if (this.beginsLater) this.#session.beginnings.remove(this);
     this.stream = null;
     this.leave(this.#resetCode);
     this.context.http2.streamsActive--;

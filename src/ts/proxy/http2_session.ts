@@ -8,14 +8,17 @@ import { Http2Connection, LINGER, OPEN } from "../http2/connection.ts";
 import { BLOCK_WAITS, WORK_REQUEST } from "../http2/reader.ts";
 import type { Listener } from "../net/listener.ts";
 import { Counters } from "../observe/counters.ts";
+import { Beginnings } from "./beginnings.ts";
 import { tooOldMs } from "./connection_age.ts";
 import type { ProxyContext } from "./context.ts";
 import { Http2Downstream } from "./http2_downstream.ts";
 import type { SecureSession } from "./secure_session.ts";
 import type { Session } from "./session.ts";
 
-/** Of connections to backends. */
-const CONNECTS_A_TURN = 4;
+/** Exchanges of those that had to wait that begin before others have their turn. */
+const BEGIN_A_TURN = 32;
+/** What has been handed to the socket comes before what is urgent, and before small answers beside a large one. */
+const UNSENT_MAX = 128 << 10;
 /** What fields of HTTP/1 may be longer as a header block, besides their length. */
 const LINES_ROOM = 512;
 
@@ -34,12 +37,11 @@ export class Http2Session extends Http2Connection {
   listener!: Listener;
   secure: SecureSession | null = null;
   protected readonly counts = COUNTS;
-  /** Connections to backends that were begun for its streams, in which turn. */
-  #connects = 0;
-  #connectsTurn = 0;
+  readonly beginnings: Beginnings;
 
   constructor(private readonly context: ProxyContext) {
     super(context);
+    this.beginnings = new Beginnings(context.connects, context.loop);
   }
 
   // ---- beginning ----
@@ -51,6 +53,7 @@ export class Http2Session extends Http2Connection {
     this.secure = session.secure;
     context.counters.add(CONNECTIONS, 1);
     this.beginHttp2(session, h2, abi.H2_ROLE_SERVER, this.listener.http2Profile);
+    this.loop.system.setUnsentMax(this.fd, UNSENT_MAX);
     if (context.draining) this.leave();
     this.read();
     if (this.state < LINGER) this.wake();
@@ -110,17 +113,25 @@ export class Http2Session extends Http2Connection {
     this.work += WORK_REQUEST;
   }
 
-  /** Whether another exchange may begin in this turn of the loop: those for which connections are made hold it up. */
-  mayBegin(): boolean {
-    if (this.#connectsTurn !== this.loop.turn) {
-      this.#connectsTurn = this.loop.turn;
-      this.#connects = 0;
-    }
-    return this.#connects < CONNECTS_A_TURN;
+  /** Whether an exchange may begin in this turn of the loop; if not, it does in a later one. */
+  mayBegin(stream: Http2Downstream): boolean {
+    if (this.beginnings.mayBegin(stream)) return true;
+    this.wake();
+    return false;
   }
 
-  noteConnecting(): void {
-    this.#connects++;
+  override onEvents(events: number): void {
+    super.onEvents(events);
+    if (!this.beginnings.isEmpty) this.#beginWaiting();
+  }
+
+  #beginWaiting(): void {
+    for (let left = BEGIN_A_TURN; left > 0; left--) {
+      const stream = this.beginnings.take();
+      if (stream === null) break;
+      stream.beginExchange();
+    }
+    if (!this.beginnings.isEmpty) this.wake();
   }
 
   #refuseStream(): boolean {

@@ -85,6 +85,7 @@ const SO_LINGER = 13;
 const IPPROTO_TCP = 6;
 const TCP_NODELAY = 1;
 const TCP_CORK = 3;
+const TCP_NOTSENT_LOWAT = 25;
 const SPLICE_MOVE_NONBLOCK = 3;
 const F_SETPIPE_SZ = 1031;
 const CLOCK_MONOTONIC_COARSE = 6;
@@ -166,6 +167,11 @@ export function bindSystem(memory: Uint8Array<ArrayBuffer>, scratchAt: number) {
     holdWrites(fd: number, held: boolean): void {
       words[word] = held ? 1 : 0;
       libc.setsockopt(fd, IPPROTO_TCP, TCP_CORK, scratch, 4);
+    },
+    /** Writes come back short when so many bytes wait in the socket that have not been sent once (Linux, tcp(7)). */
+    setUnsentMax(fd: number, bytes: number): void {
+      words[word] = bytes;
+      libc.setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, scratch, 4);
     },
     /** The next close sends RST and forgets what was not sent: for answers that must not look complete. */
     setResetOnClose(fd: number): void {

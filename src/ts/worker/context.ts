@@ -13,6 +13,7 @@ import { Pipes } from "../net/pipes.ts";
 import { Counters } from "../observe/counters.ts";
 import { AccessLog, LOG_RECORD_BYTES, logFormatNumber } from "../proxy/access_log.ts";
 import { Answers } from "../proxy/answers.ts";
+import { Connects } from "../proxy/beginnings.ts";
 import { Clock } from "../proxy/clock.ts";
 import type { ProxyContext } from "../proxy/context.ts";
 import { Fields } from "../proxy/fields.ts";
@@ -98,6 +99,7 @@ export function makeContext(
     idleHttp2Sessions: [],
     idleHttp2Streams: [],
     http2,
+    connects: new Connects(loop),
     onSessionEnd,
   };
   return context as ProxyContext;
