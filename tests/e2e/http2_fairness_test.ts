@@ -129,12 +129,11 @@ Deno.test("heads do not wait for a window that bodies have used up", async () =>
   const waiting: Http2Request[] = [];
   const random = createRandom(5);
   const text = (length: number) => Array.from({ length }, () => random.below(36).toString(36)).join("");
+  const head = ({ id }: Http2Request) => f.headers(id, [[":status", "204"], ["x-long", text(3_000)]]);
   const onRequest = (one: Http2Request) => {
-    if (one.path === "/body") return one.connection.answer(one.id, text(16_000));
+    if (one.path === "/body") one.connection.answer(one.id, text(16_000));
     // all at once: more than a connection gathers between two writes
-    if (waiting.push(one) < 90) return;
-    const head = ({ id }: Http2Request) => f.headers(id, [[":status", "204"], ["x-long", text(3_000)]]);
-    one.connection.send(...waiting.map(head));
+    else if (waiting.push(one) === 90) one.connection.send(...waiting.map(head));
   };
   await using backend = await Http2Backend.start({ onRequest });
   await using proxy = await startProxy(`
