@@ -194,7 +194,7 @@ export class Http1Client {
 
   /** Nothing came back on a connection that had rested: it was about to be closed. */
   #isStale({ status }: Outcome): string | undefined {
-    return status === 0 && this.#count > 1 && this.#restedMs > RESTED_MS ? "the connection had rested" : undefined;
+    return status === 0 && this.#restedMs > RESTED_MS ? "the connection had rested" : undefined;
   }
 
   #lose(): void {

@@ -144,7 +144,7 @@ routes:
   - { path: /socket, cluster: echo }
 ${routes.join("\n")}
 certificates: [{ name: leaf, cert: ${pairs[0]!.cert}, key: ${pairs[0]!.key} }]
-timeouts: { response: 3s, request_body: 10s, write: 10s, drain: 60s, request_header: 10s }
+timeouts: { response: 3s, request_body: 10s, write: 10s, drain: ${options.seconds + 60}s, request_header: 10s }
 limits: { buffers: ${options.buffers}, pipes: ${pick(this.#random, [0, 4, 256])} }
 access_log: { path: "{folder}/access.log", format: json }
 `,
