@@ -4,8 +4,7 @@
 
 import { formatErrors, loadState } from "../src/ts/config/mod.ts";
 import { referenceText } from "../src/ts/config/reference.ts";
-
-const DOCUMENT = new URL("../CONFIGURATION.md", import.meta.url);
+import { writeOrCheck } from "./generated.ts";
 
 const EXAMPLE = `workers: auto
 trusted_proxies: ["10.0.0.0/8"]
@@ -51,23 +50,7 @@ function main(args: string[]): number {
     console.error(formatErrors(errors));
     return 1;
   }
-  const text = referenceText(EXAMPLE);
-  if (!args.includes("--check")) {
-    Deno.writeTextFileSync(DOCUMENT, text);
-    return 0;
-  }
-  if (text === currentText()) return 0;
-  console.error("CONFIGURATION.md is not what the schema says: run `deno task gen`");
-  return 1;
-}
-
-function currentText(): string | null {
-  try {
-    return Deno.readTextFileSync(DOCUMENT);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return null;
-    throw error;
-  }
+  return writeOrCheck("CONFIGURATION.md", referenceText(EXAMPLE), "schema says", args);
 }
 
 Deno.exit(main(Deno.args));

@@ -6,8 +6,8 @@ import { metricsText } from "../src/ts/control/metrics.ts";
 import type { ProxyStatus } from "../src/ts/control/protocol.ts";
 import { COUNTERS, FIGURES, TLS_FIGURES } from "../src/ts/observe/counters.ts";
 import { REFUSALS } from "../src/ts/proxy/answers.ts";
+import { writeOrCheck } from "./generated.ts";
 
-const DOCUMENT = new URL("../METRICS.md", import.meta.url);
 const MEANINGS: Readonly<Record<string, string>> = { ...COUNTERS, ...FIGURES, ...TLS_FIGURES };
 
 const HEAD = `<!-- Generated from src/ts/observe/counters.ts by "deno task gen". Do not edit. -->
@@ -90,24 +90,4 @@ function documentText(): string {
   return `${HEAD}\n${metricTable(metricsOf(text))}\n\n${reasonTables(text)}\n`;
 }
 
-function main(args: string[]): number {
-  const text = documentText();
-  if (!args.includes("--check")) {
-    Deno.writeTextFileSync(DOCUMENT, text);
-    return 0;
-  }
-  if (text === currentText()) return 0;
-  console.error("METRICS.md is not what the counters say: run `deno task gen`");
-  return 1;
-}
-
-function currentText(): string | null {
-  try {
-    return Deno.readTextFileSync(DOCUMENT);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return null;
-    throw error;
-  }
-}
-
-Deno.exit(main(Deno.args));
+Deno.exit(writeOrCheck("METRICS.md", documentText(), "counters say", Deno.args));
