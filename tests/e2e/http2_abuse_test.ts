@@ -62,15 +62,13 @@ async function runTool(...[name, ...args]: [string, ...string[]]): Promise<void>
 }
 
 /**
- * A processor for the worker, another one for the bystander, and what that leaves for everybody else, `others` and the helpers of
- * the worker's runtime among them.
+ * A processor for the worker, another one for the bystander, the worker's helpers (it waits for them when it collects garbage),
+ * and, with what these leave, `others`.
  */
 async function partProcessors(worker: number, others: string[]): Promise<void> {
-  for (const tid of threadsOf(worker)) {
-    if (tid === String(worker)) await runTool("taskset", "-p", "-c", "0", tid);
-    else others.push(tid);
+  for (const tid of [...threadsOf(worker), ...threadsOf(Deno.pid)]) {
+    await runTool("taskset", "-p", "-c", tid === String(worker) ? "0" : "1", tid);
   }
-  for (const tid of [...threadsOf(Deno.pid), ...others]) await runTool("taskset", "-p", "-c", "1", tid);
   for (const tid of others) await runTool("chrt", "--idle", "-p", "0", tid);
 }
 
@@ -139,6 +137,8 @@ for (const attack of ATTACKS) {
     const memory = memoryOf(stage.worker).anonymous;
     const before = await counted();
     let quiet: Times, busy: Times;
+    // what the worker's compiler makes of it the first time is not the question
+    if (SPEAKS) await attackFor(attack, ATTACK_SECONDS);
     let attacks = 0;
     let most = 0;
     for (let round = 1;; round++) {
