@@ -15,7 +15,7 @@ const MEASURED_S = 4;
 const NEW_SPACE_MB = 1;
 /** One small object per request would make more than this. */
 const SCAVENGES_MAX = 1;
-const REQUESTS_MIN = 6_000;
+const REQUESTS_MIN = 10_000;
 /** The rare paths (a timer, a batch's end) may still teach V8 something, and so may a pair that comes later. */
 const DEOPTIMISATIONS_MAX = 24;
 

@@ -166,7 +166,7 @@ Deno.test("a backend that is removed finishes its requests, and its end is told"
 Deno.test("nobody notices 150 changes of every kind", async () => {
   await withProxy(CONFIG, async (proxy, client, [, b]) => {
     const traffic = startTraffic(proxy.port("web"));
-    const pauses: number[] = [];
+    const slowest: number[] = [];
     for (let i = 0; i < 150; i++) {
       const k = Math.floor(i / 10);
       const key = { host: `h${k}.test` };
@@ -183,16 +183,14 @@ Deno.test("nobody notices 150 changes of every kind", async () => {
         { order: "remove", object: "route", key },
       ];
       const answer = await apply(client, turn[i % 10]);
-      pauses.push(answer.paused_us);
+      slowest.push(answer.paused_us);
       if (i % 50 === 49) await client.ask({ verb: "workers", restart: true });
     }
     const { served, failed } = await traffic.stop();
     assertEquals(failed, []);
     assert(served > 200, `${served} requests`);
     await assertAgreed(client);
-    // Some of them are those of the machine, which may have much else to do.
-    const pause = pauses.sort((a, b) => a - b)[140]!;
-    assert(pause < 50_000, `for one change in fifteen, a loop stood still for ${pause} µs`);
+    assert(Math.max(...slowest) < 50_000, `a loop stood still for ${Math.max(...slowest)} µs`);
   });
 });
 
