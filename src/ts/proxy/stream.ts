@@ -169,8 +169,10 @@ export class Stream implements UpstreamOwner {
     }
     if (upstream.isShared && (this.#request.flags & abi.F_WEBSOCKET) !== 0) upstream.waitForSettings();
     if (upstream.reused) this.context.counters.add(REUSED, 1);
-    if (upstream.connecting) upstream.armTimer(cluster.connectTimeoutMs);
-    else this.#pumpRequest();
+    if (!upstream.connecting) return this.#pumpRequest();
+    // it is not the client's turn any more, whose idle time may be nearly over
+    this.session!.disarmTimer();
+    upstream.armTimer(cluster.connectTimeoutMs);
   }
 
   onUpstreamConnected(error: number): void {
